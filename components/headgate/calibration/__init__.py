@@ -1,0 +1,1 @@
+"""Budgets shared by slices, and certificates with a stated confidence."""

@@ -1,0 +1,1 @@
+"""Sources, profiles and their expectations, and the versions of datasets."""

@@ -1,0 +1,1 @@
+"""One folder a domain, every one the same few files."""

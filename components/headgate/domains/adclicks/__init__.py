@@ -1,0 +1,1 @@
+"""Robotic ad clicks: is this click one that an advertiser should not pay for?"""

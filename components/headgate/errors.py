@@ -1,0 +1,21 @@
+"""Errors that a user can act on. Each carries the exit code of the command that it ends."""
+
+from typing import ClassVar
+
+
+class HeadgateError(Exception):
+    """Something went wrong that the message explains, with what to do about it. Exit code 1."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(HeadgateError):
+    """The command was asked for something that it cannot do as asked. Exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class DataRefused(HeadgateError):
+    """The data is not fit to train on or to decide. Exit code 4; nothing was changed."""
+
+    exit_code: ClassVar[int] = 4

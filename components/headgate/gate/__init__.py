@@ -1,0 +1,1 @@
+"""Checks, their three outcomes, and the verdict."""

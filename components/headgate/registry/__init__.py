@@ -1,0 +1,1 @@
+"""Bundles and the versions of MLflow's model registry."""

@@ -1,0 +1,1 @@
+"""The app that answers, and the warm versions behind it."""
