@@ -6,6 +6,7 @@ online store answers the same vector to the last digit. See `windows` for what t
 
 import ipaddress
 import math
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from headgate.domains.adclicks.windows import (
     Ints,
     counts,
     distinct,
+    following,
     gap,
     timeline,
     velocity,
@@ -55,8 +57,11 @@ MINUTE_OF_DAY = _circle(1440)
 WEEKDAY = _circle(7)
 
 
-def local_minute(event_us: Ints, offset_min: Ints) -> Ints:
-    """Minutes [n] since Monday 00:00 of week zero, on the clicker's clock; ``% 10_080`` is the minute of the week."""
+Minutes = TypeVar("Minutes", int, Ints)
+
+
+def local_minute(event_us: Minutes, offset_min: Minutes) -> Minutes:
+    """Minutes since Monday 00:00 of week zero, on the clicker's clock; ``% 10_080`` is the minute of the week."""
     return event_us // 60_000_000 + offset_min + 3 * 1440  # 1970-01-01 was a Thursday
 
 
@@ -74,8 +79,8 @@ def ip_key(ip: str) -> str:
 
 
 def in_order_of_arrival(clicks: pl.DataFrame) -> pl.DataFrame:
-    """Sort `clicks` as they count, by arrival and then by id, each click once: a repeated id is its first arrival."""
-    ordered = clicks.sort("received_at", "click_id")
+    """Sort `clicks` as they count, by arrival and then by id, each once: of a repeated id, its first to arrive."""
+    ordered = clicks.sort("received_at", "click_id", maintain_order=True)
     return ordered.unique("click_id", keep="first", maintain_order=True)
 
 
@@ -96,16 +101,17 @@ def features(clicks: pl.DataFrame) -> NDArray[np.float32]:
         put(f"user_clicks_{window.name}", line.restore(counts(start)))
         put(f"user_velocity_{window.name}", line.restore(velocity(line, window, start)))
         if window is DAY:
-            put("user_ips_1d", line.restore(distinct(line, start, ip[line.order])))
+            put("user_ips_1d", line.restore(distinct(start, following(line, ip[line.order]))))
     put("user_gap_s", line.restore(gap(line)))
 
     line = timeline(ip, event, received)
+    next_of_session, next_of_user = following(line, session[line.order]), following(line, user[line.order])
     for window in WINDOWS:
         start = window_start(line, window)
         put(f"ip_clicks_{window.name}", line.restore(counts(start)))
         if window in (HOUR, DAY):
-            put(f"ip_sessions_{window.name}", line.restore(distinct(line, start, session[line.order])))
-            put(f"ip_users_{window.name}", line.restore(distinct(line, start, user[line.order])))
+            put(f"ip_sessions_{window.name}", line.restore(distinct(start, next_of_session)))
+            put(f"ip_users_{window.name}", line.restore(distinct(start, next_of_user)))
 
     minute = local_minute(event, clicks["utc_offset_min"].cast(pl.Int64).to_numpy())
     out[:, [FEATURES.index("hour_sin"), FEATURES.index("hour_cos")]] = MINUTE_OF_DAY[minute % 1440]
@@ -115,8 +121,8 @@ def features(clicks: pl.DataFrame) -> NDArray[np.float32]:
 
 
 def _codes(values: pl.Series) -> Ints:
-    """Codes [n] from 0 for the distinct values of a column."""
-    return values.rank("dense").cast(pl.Int64).to_numpy() - 1
+    """Codes [n] from 0 for the distinct values of a column, in no particular order."""
+    return values.cast(pl.Enum(values.unique())).to_physical().cast(pl.Int64).to_numpy()
 
 
 def _ip_keys(ips: pl.Series) -> pl.Series:

@@ -93,7 +93,8 @@ def window_start(line: Timeline, window: Window) -> Ints:
         return bucket
     bucket = bucket - bucket.min() + window.buckets
     key = line.entity * (int(bucket.max()) + 1) + bucket
-    return np.searchsorted(key, key - (window.buckets - 1))
+    start: Ints = np.searchsorted(key, key - (window.buckets - 1))
+    return start
 
 
 def counts(start: Ints) -> Ints:
@@ -117,20 +118,25 @@ def gap(line: Timeline) -> NDArray[np.float64]:
     return seconds / SECOND
 
 
-def distinct(line: Timeline, start: Ints, member: Ints) -> Ints:
-    """Distinct `member` [n] (codes, timeline order) among the clicks that a window holds, at most `DISTINCT_CAP`.
+def following(line: Timeline, member: Ints) -> Ints:
+    """Position [n] of the next click of the same entity with the same `member` [n] (codes, timeline order), or n."""
+    n = len(member)
+    after = np.full(n, n, dtype=np.int64)
+    pairs = np.argsort(member, kind="stable")  # by entity within each member, since the timeline is
+    same = (member[pairs[1:]] == member[pairs[:-1]]) & (line.entity[pairs[1:]] == line.entity[pairs[:-1]])
+    after[pairs[:-1][same]] = pairs[1:][same]
+    return after
+
+
+def distinct(start: Ints, after: Ints) -> Ints:
+    """Distinct members [n] among the clicks that a window holds, at most `DISTINCT_CAP`; `after` [n] is `following`.
 
     A member is counted through its latest click before the one at hand. Click j is that from j+1 until the member's
     next click, and is held until the window starts after j: an interval of positions. Counting is summing intervals.
     """
-    n = len(member)
-    position = np.arange(n)
-    following = np.full(n, n, dtype=np.int64)
-    pairs = np.lexsort((member, line.entity))
-    same = (member[pairs[1:]] == member[pairs[:-1]]) & (line.entity[pairs[1:]] == line.entity[pairs[:-1]])
-    following[pairs[:-1][same]] = pairs[1:][same]
-    dropped = np.searchsorted(start, position, side="right")
-    end = np.minimum(following + 1, dropped)
+    n = len(start)
+    dropped = np.searchsorted(start, np.arange(n), side="right")
+    end = np.minimum(after + 1, dropped)
     change = -np.bincount(end, minlength=n + 1)
     change[1:] += 1
     return np.minimum(np.cumsum(change)[:n], DISTINCT_CAP)

@@ -1,0 +1,52 @@
+# make run      environment if missing, the main job, then the servers with a table of addresses; Ctrl-C stops all
+# make retrain  the main job alone: simulated clicks → a judged version
+# make test     what CI runs;  make nightly  what is too long for CI;  make check  ruff and types;  make bench  figures
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+VENV := .venv
+READY := $(VENV)/.headgate-ready
+BIN := $(VENV)/bin
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# uv is ten times quicker where it is present; pip alone suffices.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headgate needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
+	@if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then \
+	  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps -e . ; \
+	fi
+	@touch $(READY)
+
+env: $(READY)
+
+run: $(READY)
+	@$(BIN)/headgate demo --serve
+
+retrain: $(READY)
+	@$(BIN)/headgate demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not nightly"
+
+nightly: $(READY)
+	@$(BIN)/python -m pytest -m nightly
+
+check: $(READY)
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+bench: $(READY)
+	@for script in $$(ls benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf state
+
+.PHONY: help env run retrain test nightly check bench clean

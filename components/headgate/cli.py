@@ -1,0 +1,303 @@
+"""The command line. Importing it loads no model library: `headgate --help` answers at once."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headgate import settings
+from headgate.errors import HeadgateError, UsageError
+
+app = typer.Typer(
+    help="Retrain models every day, and let a new one reach traffic only through a gate that can say why.",
+    epilog="Exit codes: 0 done, 1 a fault, 2 usage, 3 refused by the gate, 4 data refused, 5 waits for a reviewer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(help="The datasets behind versions.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="Which domain, for example adclicks.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Where to write.")]
+
+
+def main() -> None:
+    """Run the command; an error that says what to do ends it with its own exit code."""
+    try:
+        app()
+    except HeadgateError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        typer.secho(
+            f"{_DISK[error.errno]} ({error.filename or 'while writing'}). Nothing was changed.", fg="red", err=True
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("Stopped.", err=True)
+        sys.exit(130)
+
+
+_DISK = {28: "The disk is full: make room and run the command again", 122: "The disk quota is used up: make room"}
+
+
+@app.command()
+def simulate(
+    domain: DomainName,
+    days: Annotated[int, typer.Option(min=1, help="How many days.")],
+    out: Out,
+    clicks_per_day: Annotated[int, typer.Option(min=1, help="How many clicks on a usual day.")] = 60_000,
+    scenario: Annotated[str, typer.Option(help="What happens; a wrong name lists them all.")] = "calm",
+    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 0,
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = None,
+) -> None:
+    """Simulate raw data with a hidden truth, which is kept apart in OUT.truth."""
+    from headgate import domains
+
+    chosen = domains.get(domain)
+    if scenario not in chosen.scenarios:
+        known = "\n".join(f"  {name:<14} {what}" for name, what in chosen.scenarios.items())
+        raise UsageError(f"There is no scenario {scenario!r}. Choose one of:\n{known}")
+    with _progress(f"simulating {domain}", days) as advance:
+        chosen.simulate(
+            out,
+            days=days,
+            clicks_per_day=clicks_per_day,
+            scenario=scenario,
+            seed=seed,
+            start=start.date() if start else None,
+            on_day=lambda day: advance(),
+        )
+    typer.echo(f"{days} days of {domain} ({scenario}) are in {out}, their hidden truth in {out}.truth.")
+
+
+@app.command("import")
+def import_(
+    domain: DomainName,
+    file: Annotated[Path, typer.Argument(help="The file to bring in.")],
+    out: Out,
+    format: Annotated[str, typer.Option("--format", help="talkingdata, or csv with --map.")],
+    map: Annotated[
+        list[str] | None, typer.Option("--map", metavar="COLUMN=HEADER", help="Our column, and its name in the file.")
+    ] = None,
+    tz: Annotated[str | None, typer.Option(help="Zone of times that name none, for example Europe/Vienna.")] = None,
+    json: Json = False,
+) -> None:
+    """Turn a file of clicks into the raw schema."""
+    if domain != "adclicks":
+        raise UsageError(f"{domain} has no importer; adclicks has.")
+    from headgate.domains.adclicks.importers import import_clicks
+
+    mapping = dict(_pair(item) for item in map or [])
+    report = import_clicks(file, format=format, out=out, mapping=mapping, tz=tz)
+    said = f"{report.clicks:,} clicks and {report.purchases:,} purchases of {len(report.days)} days are in {out}."
+    _answer(report, json, f"{said} {report.hint}")
+
+
+@app.command()
+def retrain(
+    domain: DomainName,
+    source: Annotated[str, typer.Option(help="A folder or an s3://bucket/prefix with the raw files.")],
+    as_of: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Use nothing known later, e.g. 2026-01-22 or 2026-01-22T06:00Z.")
+    ] = None,
+    recalibrate_only: Annotated[
+        bool, typer.Option("--recalibrate-only", help="Keep the champion's model and set only its thresholds anew.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of everything random in training.")] = 0,
+    json: Json = False,
+) -> None:
+    """Retrain, judge, and promote if the gate lets it through."""
+    from headgate.retraining import retrain as run
+
+    outcome = run(settings.load(), domain, source, _instant(as_of), recalibrate_only=recalibrate_only, seed=seed)
+    _answer(outcome, json, outcome.words)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(help="snapshot, validate, train, calibrate or evaluate.")],
+    domain: DomainName,
+    params: Annotated[Path, typer.Option(help="Where the request stands.")] = Path("params.yaml"),
+) -> None:
+    """Run one stage as `dvc.yaml` does, with the request that stands in params.yaml."""
+    import yaml
+
+    from headgate import domains, stages
+    from headgate.domain import Request
+    from headgate.outcome import step
+
+    chosen = domains.get(domain)
+    if not params.is_file():
+        raise UsageError(f"There is no {params} here: run inside a checkout, or name it with --params.")
+    values = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
+    if domain not in values or "workspace" not in values:
+        raise UsageError(f"{params} has no request for {domain}: it needs `workspace` and `{domain}`.")
+    asked = values[domain]
+    work = Path(values["workspace"]) / domain
+    settings.load()
+    with step(stage):
+        if stage == "snapshot":
+            instant = _instant(str(asked["as_of"]))
+            assert instant is not None
+            stages.snapshot(
+                chosen, work, Request(asked["source"], instant, asked.get("base") or None, asked.get("seed", 0))
+            )
+        elif stage in stages.STAGES:
+            stages.STAGES[stage](chosen, work)
+        else:
+            raise UsageError(f"There is no stage {stage!r}; there are: snapshot, {', '.join(stages.STAGES)}.")
+
+
+@app.command()
+def decide(
+    domain: DomainName,
+    on: Annotated[Path, typer.Option("--on", help="A folder of raw files.")],
+    out: Out,
+    version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    json: Json = False,
+) -> None:
+    """Decide every event of a folder with one version, as Parquet."""
+    from headgate.batch import decide as run
+
+    report = run(settings.load(), domain, version, on, out)
+    _answer(report, json, report.words())
+
+
+@app.command()
+def evaluate(
+    domain: DomainName,
+    on: Annotated[Path, typer.Option("--on", help="A folder of raw files with their outcomes.")],
+    version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="What is older is history for the features only.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score any version on any data, with its baselines beside it."""
+    from headgate.batch import evaluate as run
+
+    report = run(settings.load(), domain, version, on, _instant(since))
+    _answer(report, json, report.words())
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """What decides in each domain, what waits, and how the last run ended."""
+    from headgate.status import status as look
+
+    report = look(settings.load())
+    _answer(report, json, report.words())
+
+
+@data_app.command("checkout")
+def data_checkout(
+    domain: DomainName,
+    version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    out: Annotated[Path | None, typer.Option("--out", help="A new folder; named by version if left out.")] = None,
+) -> None:
+    """Restore the exact data behind a version from the DVC remote."""
+    from headgate.batch import checkout
+
+    folders, target = checkout(settings.load(), domain, version, out)
+    typer.echo(f"The data of {domain} version {version} is in {target}: {', '.join(path.name for path in folders)}.")
+
+
+@app.command()
+def serve(
+    domain: Annotated[list[str], typer.Argument(metavar="DOMAIN…", help="One or more domains.")],
+    host: Annotated[str | None, typer.Option(help="What to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; the next free one if it is taken.")] = None,
+) -> None:
+    """Answer decisions with the champion, and follow it."""
+    from headgate import domains
+    from headgate.servers import free_port
+    from headgate.serving.app import run as listen
+
+    here = settings.load()
+    chosen = [domains.get(name) for name in domain]
+    host, wanted = host or here.host, port or here.serve_port
+    free = free_port(host, wanted)
+    if free != wanted:
+        typer.secho(f"Port {wanted} is taken; listening on {free}.", fg="yellow", err=True)
+    typer.echo(f"{', '.join(domain)} on http://{host}:{free}  (Ctrl-C stops)")
+    listen(chosen, host, free)
+
+
+@app.command()
+def servers() -> None:
+    """Run MLflow and Prefect on this machine until Ctrl-C."""
+    from headgate.local import servers as run
+
+    run(settings.load())
+
+
+@app.command()
+def demo(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then serve, with a table of addresses, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """The main job: simulate clicks if there are none, retrain on them, and report."""
+    from headgate.local import demo as run
+
+    raise typer.Exit(run(settings.load(), serve=serve))
+
+
+def _instant(text: str | None) -> datetime | None:
+    """An instant from a date or a time; without a zone it is UTC."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no date or time: write 2026-01-22 or 2026-01-22T06:00:00+00:00.") from None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+
+
+def _pair(item: str) -> tuple[str, str]:
+    column, equals, header = item.partition("=")
+    if not (column and equals and header):
+        raise UsageError(f"--map {item} is not COLUMN=HEADER, for example --map user_id=visitor.")
+    return column, header
+
+
+def _answer(value: Any, as_json: bool, words: str) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        typer.echo(json.dumps(asdict(value), indent=2, default=str))
+    else:
+        typer.echo(words)
+
+
+def _progress(title: str, total: int) -> Any:
+    """A progress bar for people, nothing for pipes."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def bar() -> Any:
+        if not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda: progress.advance(task)
+
+    return bar()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Expectations over a small profile, judged by Great Expectations.
+
+Checking millions of rows with expectations is slow, so the table engine computes a profile first: a few small tables,
+each with a column `key` that names its rows (an hour, a column, a day). An expectation says in which range a column
+of one of them must lie. What the data cannot answer is null in the profile, and *not judged*.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from headgate.gate.checks import Check, Consequence
+
+#: Small tables by name. Each has a text column `key`, and may have `why`: why a value could not be judged.
+Profile = Mapping[str, pl.DataFrame]
+
+#: How many failing rows a sentence names before it says how many more there are.
+NAMED = 6
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """`column` of the profile's `table` lies between `low` and `high` in every row.
+
+    `explain` words one failing row, given as a dict; `remedy` says what to do. `shown` is the column that is shown as
+    measured, where that is not the judged one.
+    """
+
+    name: str
+    table: str
+    column: str
+    explain: Callable[[dict[str, Any]], str]
+    remedy: str
+    low: float | None = None
+    high: float | None = None
+    consequence: Consequence = "refuse"
+
+    @property
+    def demanded(self) -> str:
+        """The range in a few characters."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        return f"≥ {self.low:g}" if self.low is not None else f"≤ {self.high:g}"
+
+
+def check_profile(profile: Profile, expectations: Sequence[Expectation]) -> list[Check]:
+    """Judge `profile` by `expectations`: one validation by Great Expectations a table, one check an expectation."""
+    found: dict[str, list[int]] = {}
+    for table in dict.fromkeys(expectation.table for expectation in expectations):
+        found |= _validate(profile[table], [e for e in expectations if e.table == table])
+    return [_check(profile[e.table], e, found[e.name]) for e in expectations]
+
+
+def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[str, list[int]]:
+    """Rows that break each expectation, by its name."""
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
+    judged = [e for e in expectations if table[e.column].count()]
+    found: dict[str, list[int]] = {e.name: [] for e in expectations}
+    if not judged:
+        return found
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    frame = table.select(pl.col({e.column for e in judged}).cast(pl.Float64)).with_row_index("row").to_pandas()
+    batch = (
+        context.data_sources.add_pandas("profile")
+        .add_dataframe_asset("table")
+        .add_batch_definition_whole_dataframe("whole")
+        .get_batch({"dataframe": frame})
+    )
+    suite = gx.ExpectationSuite(
+        name="profile",
+        expectations=[
+            gxe.ExpectColumnValuesToBeBetween(column=e.column, min_value=e.low, max_value=e.high, meta={"name": e.name})
+            for e in judged
+        ],
+    )
+    result = batch.validate(
+        suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
+    )
+    for outcome in result.results:
+        if not outcome.success:
+            rows = outcome.result["unexpected_index_list"]
+            found[outcome.expectation_config.meta["name"]] = [int(row["row"]) for row in rows]
+    return found
+
+
+def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
+    values = table[e.column].drop_nulls()
+
+    def check(outcome: Any, measured: str, sentence: str) -> Check:
+        return Check("data", e.name, outcome, e.consequence, measured, e.demanded, sentence)
+
+    if not len(values):
+        why = table["why"].drop_nulls().first() if "why" in table.columns else None
+        return check("not judged", "–", str(why or "The data cannot answer this."))
+    extreme = values.min() if e.low is not None else values.max()
+    if not broken:
+        return check("passed", f"{extreme:.4g}", f"{e.name.capitalize()} is as expected.")
+    rows = table[broken].to_dicts()
+    named = "; ".join(e.explain(row) for row in rows[:NAMED])
+    more = f"; and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return check("failed", f"{extreme:.4g}", f"{e.name.capitalize()}: {named}{more}. {e.remedy}")

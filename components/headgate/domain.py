@@ -1,0 +1,99 @@
+"""THE contract: what a domain must supply. A domain is a value, not a subclass.
+
+Every step takes folders and fills a folder, so the same function is a Prefect task, a DVC stage and a unit under test.
+A step fills `out`, an empty folder that takes its place in `work` when the step ends well; it may read what stands in
+`work` from the steps before it (``work/"snapshot"`` and so on) and nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from headgate.data.profile import Expectation, Profile
+from headgate.gate.checks import Check
+from headgate.serving.slots import Slots
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for: all that was known at `as_of`, from `source`; with `base`, that bundle's model again."""
+
+    source: str
+    as_of: datetime
+    base: str | None = None
+    seed: int = 0
+
+    def recalibrating(self, bundle: Path) -> "Request":
+        """The same request for the model of `bundle`, to be calibrated again and not trained."""
+        return replace(self, base=str(bundle))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A ratio of sums over units: ``Σ numerator / Σ denominator``.
+
+    `direction` is +1 where more is better and -1 where less is. `unit` is what observations are paired by. Its truth
+    comes late by `maturity_hours`.
+    """
+
+    name: str
+    title: str
+    direction: Literal[1, -1]
+    unit: str
+    maturity_hours: float
+
+
+class Predictor(Protocol):
+    """A loaded version. Serving, batch decisions, replay and evaluation all decide through this one."""
+
+    def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Decide every row of `batch`; rows come back in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Limits on a metric against the champion on the same units."""
+
+    metric: str
+    margin: float  # non-inferiority overall: the lower end of the paired interval must lie above -margin
+    slice_margin: float  # harm in one slice smaller than this is not refused even where it is shown
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the gate demands of a candidate, in one place for each domain."""
+
+    comparisons: tuple[Comparison, ...]
+    latency_ratio: float  # against the champion in the same process
+    confidence: float = 0.95
+    slice_alpha: float = 0.01  # family-wise level of all slice tests, by Holm
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Everything that differs between domains, and nothing else."""
+
+    name: str
+    title: str
+    snapshot: Callable[[Request, Path], None]
+    profile: Callable[[Path], Profile]
+    expectations: Sequence[Expectation]
+    train: Callable[[Path, Path], None]
+    calibrate: Callable[[Path, Path], None]
+    evaluate: Callable[[Path, Path, Path], None]  # (bundle, work, out): any version on the work's test rows
+    judge: Callable[[Path, Path | None], list[Check]]  # the domain's own checks: (work, champion's evaluation or None)
+    plots: Callable[[Path, Path], None]  # (work, out): the pictures a reviewer wants
+    metrics: tuple[Metric, ...]
+    limits: Limits
+    load: Callable[[Path], Predictor]
+    decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, decided against
+    score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
+    routes: Callable[[Slots], list[Any]]
+    simulate: Callable[..., None]
+    scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
+    promotion: Literal["auto", "review"] = "auto"

@@ -1,0 +1,38 @@
+"""A click as it comes over the wire, and its instants as integers."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]  # bounded, since the counters keep names in memory
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def now() -> datetime:
+    """This instant by our own clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class Click(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """One click, the columns of `schema.CLICKS`; one without `received_at` is received as it is parsed."""
+
+    click_id: Name
+    event_time: Instant
+    utc_offset_min: Annotated[int, msgspec.Meta(ge=-720, le=840)]
+    user_id: Name
+    session_id: Name
+    ip: Name
+    device: Literal["mobile", "desktop", "tablet", "other"]
+    logged_in: bool
+    campaign: str = ""
+    rfm: Annotated[int, msgspec.Meta(ge=3, le=15)] | None = None
+    received_at: Instant = msgspec.field(default_factory=now)
+
+
+def micros(instant: datetime) -> int:
+    """Microseconds since the epoch of an `instant` with a time zone, exactly."""
+    return (instant - _EPOCH) // _MICROSECOND

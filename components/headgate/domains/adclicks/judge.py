@@ -1,0 +1,70 @@
+"""The gate's checks that only ad clicks know: training, the budget and its certificate, and what changes."""
+
+from math import isfinite
+from pathlib import Path
+
+from headgate.domains.adclicks.calibrate import ALPHA
+from headgate.files import read_json
+from headgate.gate.change import change
+from headgate.gate.checks import Check
+
+#: Fitting on weighted clicks that are worth fewer than this is fitting noise.
+LEAST_EFFECTIVE = 200
+
+#: Share of the purchasing clicks known to be good that may newly be invalidated: twice the budget.
+KNOWN_GOOD_FLIPS = 2 * ALPHA
+
+#: Share of all decisions that may change before a person should look.
+TRAFFIC_FLIPS = 0.15
+
+
+def judge(work: Path, champion: Path | None) -> list[Check]:
+    """Check a run in `work` against constants and against the `champion`'s evaluation on the same rows."""
+    return [
+        *_training(read_json(work / "calibrate" / "bundle" / "training.json")),
+        _budget(read_json(work / "calibrate" / "calibration.json")),
+        *change(work / "evaluate", champion, known_good=KNOWN_GOOD_FLIPS, traffic=TRAFFIC_FLIPS),
+    ]
+
+
+def _training(record: dict) -> list[Check]:
+    losses = [epoch["stop_loss"] for epoch in record["losses"]]
+    falling = all(map(isfinite, losses)) and len(losses) > 0 and min(losses) <= losses[0]
+    size = record["effective_sample_size"]
+    enough = size >= LEAST_EFFECTIVE
+    return [
+        Check(
+            "training",
+            "loss",
+            "passed" if falling else "failed",
+            "refuse",
+            f"{losses[0]:.4f} → {min(losses):.4f}" if losses else "–",
+            "finite, falling",
+            f"{len(losses)} epochs on {record['rows']:,} clicks, {record['humans']:,} of them human."
+            if falling
+            else "The loss did not fall: look at the features and the learning rate.",
+        ),
+        Check(
+            "training",
+            "effective sample size",
+            "passed" if enough else "failed",
+            "refuse",
+            f"{size:,.0f}",
+            f"≥ {LEAST_EFFECTIVE:,}",
+            f"The weighted clicks are worth {size:,.0f} equally weighted ones."
+            + ("" if enough else " Give more days: too few human clicks carry the weight."),
+        ),
+    ]
+
+
+def _budget(calibration: dict) -> Check:
+    best = calibration["certificates"][calibration["published"] or "global"]
+    return Check(
+        "budget",
+        "certificate",
+        "passed" if calibration["certified"] else "failed",
+        "refuse",
+        f"≤ {best['upper']:.2%}" if best["users"] else "–",
+        f"≤ {calibration['alpha']:.1%} at {1 - calibration['delta']:.0%} confidence",
+        " ".join(calibration["words"].split("\n")),
+    )

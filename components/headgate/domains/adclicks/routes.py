@@ -1,0 +1,164 @@
+"""`POST /v1/adclicks/decisions`: is this click one that an advertiser should not pay for?"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from headgate.domains.adclicks.counters import Counters, MemoryCounters
+from headgate.domains.adclicks.events import Click, Instant, Name, now
+from headgate.domains.adclicks.predictor import Predictor
+from headgate.domains.adclicks.schema import DEVICES
+from headgate.serving.endpoints import Endpoint, Operation, json, read
+from headgate.serving.metrics import DECISIONS
+from headgate.serving.problems import not_ready
+from headgate.serving.slots import Loaded, Slots
+
+DOMAIN = "adclicks"
+
+#: Most clicks in one request.
+MAX_CLICKS = 1000
+
+#: How far a sender's clock may be ahead of ours.
+SKEW = timedelta(minutes=5)
+
+#: Local time minus UTC, where people live.
+WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
+
+Device = Literal["mobile", "desktop", "tablet", "other"]
+
+_DEVICE = {name: code for code, name in enumerate(DEVICES)}
+
+
+class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A click as it is posted."""
+
+    click_id: Annotated[Name, Meta(description="Unique. A repeated id is not counted again.")]
+    event_time: Annotated[
+        Instant,
+        Meta(
+            description="When it happened: RFC 3339 with the clicker's UTC offset, from which the local hour is taken; "
+            "at most 5 minutes after `received_at`."
+        ),
+    ]
+    user_id: Annotated[Name, Meta(description="Who clicked: an account, or a cookie where nobody is logged in.")]
+    ip: Annotated[Name, Meta(description="IPv4, IPv6 (counted by its /64), or an opaque token.")]
+    session_id: Annotated[Name | None, Meta(description="`user_id` where it is missing.")] = None
+    device: Annotated[Device, Meta(description="What it was made on.")] = "other"
+    logged_in: Annotated[bool, Meta(description="Whether the user was logged in.")] = False
+    campaign: Annotated[str, Meta(max_length=256, description="The advertiser's campaign.")] = ""
+    received_at: Annotated[
+        Instant, Meta(description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing.")
+    ] = msgspec.field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        """Refuse times that no clock of a clicker can show."""
+        offset = self.event_time.utcoffset()
+        assert offset is not None  # `Instant` has a time zone
+        if not WEST <= offset <= EAST:
+            raise ValueError("field `event_time` has a UTC offset outside -12:00 … +14:00, where nobody lives")
+        if self.event_time - self.received_at > SKEW:
+            raise ValueError(
+                "field `event_time` lies more than 5 minutes after `received_at`: no click is from the future"
+            )
+
+    def click(self) -> Click:
+        """The click as the counters take it."""
+        offset = cast(timedelta, self.event_time.utcoffset())
+        return Click(
+            click_id=self.click_id,
+            event_time=self.event_time,
+            utc_offset_min=int(offset.total_seconds()) // 60,
+            user_id=self.user_id,
+            session_id=self.session_id or self.user_id,
+            ip=self.ip,
+            device=self.device,
+            logged_in=self.logged_in,
+            campaign=self.campaign,
+            received_at=self.received_at,
+        )
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What was decided about a click. There is no score in it: who probes the gate learns one bit."""
+
+    click_id: str
+    invalid: Annotated[bool, Meta(description="True: do not bill it. The visit itself goes on.")]
+    slice: Annotated[str, Meta(description="The slice of traffic whose threshold decided.")]
+    version: Annotated[int, Meta(description="The version that decided.")]
+
+
+Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
+
+
+def routes(slots: Slots, counters: Counters | None = None) -> list[Any]:
+    """The endpoint; `counters` are this process's own unless others are given."""
+    counts = counters or MemoryCounters()
+    decoder = msgspec.json.Decoder(Posted)
+
+    async def decide_clicks(request: Request) -> Response:
+        posted = await read(request, decoder)
+        # Read once: a swap in between must not split a batch. Not counted either, since the client will ask again.
+        champion = slots.champion(DOMAIN)
+        if champion is None:
+            raise not_ready("No version is loaded yet: /readyz says why. The clicks were not counted; send them again.")
+        if isinstance(posted, PostedClick):
+            return json(_decide([posted.click()], champion, counts)[0])
+        return json(_decide([one.click() for one in posted], champion, counts))
+
+    return [Endpoint("POST", "/v1/adclicks/decisions", decide_clicks, _OPERATION)]
+
+
+def _decide(clicks: Sequence[Click], champion: Loaded, counters: Counters) -> list[Decision]:
+    """Count `clicks` and decide them in one call of the model."""
+    predictor = cast(Predictor, champion.predictor)
+    vectors = counters.observe_many(clicks)
+    decided = predictor.decide_vectors(vectors, np.array([_DEVICE[click.device] for click in clicks], dtype=np.int64))
+    slices = [predictor.slices[leaf] for leaf in decided.leaf.tolist()]
+    invalid = decided.invalid.tolist()
+    for (name, robotic), n in Counter(zip(slices, invalid, strict=True)).items():
+        DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
+    return [
+        Decision(click.click_id, robotic, name, champion.version)
+        for click, robotic, name in zip(clicks, invalid, slices, strict=True)
+    ]
+
+
+_EXAMPLE = {
+    "click_id": "c-1",
+    "event_time": "2026-01-05T09:30:00+01:00",
+    "user_id": "u-1",
+    "session_id": "s-1",
+    "ip": "192.0.2.1",
+    "device": "mobile",
+    "logged_in": True,
+    "campaign": "spring",
+}
+
+_OPERATION = Operation(
+    summary="Decide one click, or a list of clicks",
+    description=(
+        f"Takes one click and answers one decision, or takes up to {MAX_CLICKS:,} clicks, in the order in which they "
+        "arrived, and answers as many decisions in that order, all by one version.\n\n"
+        "Each click is judged by what its user and its IP did before it, and then counted itself. A `click_id` that is "
+        "repeated within a day is judged by the same counts as the first time and not counted again: the answer can "
+        "differ only where another version has become champion meanwhile."
+    ),
+    body=Posted,
+    answer=Decision | list[Decision],
+    body_example=_EXAMPLE,
+    answer_example={"click_id": "c-1", "invalid": False, "slice": "mobile/in/direct", "version": 7},
+    errors={
+        400: "The body is not JSON.",
+        413: "The body is longer than 1 MiB.",
+        422: "A field is missing, unknown, of another type or out of range, or the list has more than "
+        f"{MAX_CLICKS:,} clicks; `errors` names it. Nothing was counted.",
+        503: "No version is loaded yet; nothing was counted.",
+    },
+)

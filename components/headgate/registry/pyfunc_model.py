@@ -1,0 +1,31 @@
+"""A version as an MLflow model: what `mlflow models serve` and `mlflow.pyfunc.load_model` run.
+
+MLflow loads this file by its path ("models from code"), so no pickle is written or read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import polars as pl
+
+from headgate.domains import get
+from headgate.registry.bundle import card, verify
+
+
+class Version(mlflow.pyfunc.PythonModel):
+    """The bundle's predictor behind MLflow's interface: rows of inputs in, rows of decisions out."""
+
+    def load_context(self, context: Any) -> None:
+        """Verify the bundle and load it."""
+        folder = Path(context.artifacts["bundle"])
+        verify(folder)
+        self.predictor = get(card(folder)["domain"]).load(folder)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Decide the rows of `model_input`."""
+        return self.predictor.decide(pl.from_pandas(model_input)).to_pandas()
+
+
+mlflow.models.set_model(Version())

@@ -1,0 +1,198 @@
+"""Make a judged candidate a version that a reviewer can decide on from the MLflow UI alone, and promote it.
+
+Every judged candidate becomes a version, a refused one too. What is registered is found again by the bundle's id, so a
+run that was killed half way, or made twice, makes no second version.
+"""
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import yaml
+
+from headgate.data.datasets import data_version
+from headgate.domain import Domain, Request
+from headgate.files import read_json
+from headgate.gate.checks import Verdict
+from headgate.registry import versions
+from headgate.registry.bundle import bundle_id
+from headgate.registry.golden import EXPECTED, GOLDEN
+from headgate.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
+from headgate.servers import artifact_root
+from headgate.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: MLflow's limit on a version's description.
+DESCRIPTION = 5_000
+
+#: Marks our runs, so that those of killed processes can be ended.
+TAG_RUN = "headgate.run"
+
+
+@contextmanager
+def run(registry: "MlflowClient", settings: Settings, domain: Domain, request: Request) -> Iterator[str]:
+    """An MLflow run of `domain`'s experiment; ends FINISHED, or FAILED on an error. Runs left behind end KILLED.
+
+    The caller holds the domain's lock, so a RUNNING run of ours has no process any more.
+    """
+    import mlflow
+
+    experiment = registry.get_experiment_by_name(domain.name)
+    root = f"{artifact_root(settings)}/{domain.name}"
+    identity = experiment.experiment_id if experiment else registry.create_experiment(domain.name, root)
+    for stale in registry.search_runs([identity], f"tags.`{TAG_RUN}` = 'retrain' and attributes.status = 'RUNNING'"):
+        registry.set_terminated(stale.info.run_id, "KILLED")
+    kind = "recalibrate" if request.base else "retrain"
+    with mlflow.start_run(
+        experiment_id=identity,
+        run_name=f"{kind} {request.as_of:%Y-%m-%d %H:%M}",
+        tags={TAG_RUN: "retrain", versions.TAG_AS_OF: request.as_of.isoformat()},
+    ) as started:
+        yield started.info.run_id
+
+
+def log_data(registry: "MlflowClient", run_id: str, work: Path, lock: dict[str, Any] | None) -> None:
+    """Log what was validated and, once recorded, the slice of `dvc.lock` that leads back to the data."""
+    if (work / "validate").is_dir():
+        registry.log_artifacts(run_id, str(work / "validate"), "data")
+    if lock is not None:
+        registry.log_text(run_id, yaml.safe_dump(lock, sort_keys=True), "data/dvc.lock")
+        registry.set_tag(run_id, versions.TAG_DATA, data_version(lock))
+
+
+def register(
+    registry: "MlflowClient", domain: Domain, run_id: str, work: Path, request: Request, verdict: Verdict
+) -> Version:
+    """Log the candidate in `work` to the run and make it a version with its verdict; the one there is if it has one."""
+    identity = bundle_id(work / "bundle")
+    registry.log_artifacts(run_id, str(work / "bundle"), "bundle")
+    registry.log_dict(run_id, verdict.to_dict(), "verdict.json")
+    registry.log_text(run_id, verdict.markdown(domain.title), "verdict.md")
+    pictures = work / "plots"
+    pictures.mkdir(exist_ok=True)
+    domain.plots(work, pictures)
+    registry.log_artifacts(run_id, str(pictures), "plots")
+    _log_scores(registry, run_id, work)
+    registry.set_tag(run_id, versions.TAG_RULING, verdict.ruling)
+    registry.set_tag(run_id, versions.TAG_BUNDLE, identity)
+    existing = [v for v in versions.all_versions(registry, domain.name) if v.bundle == identity]
+    if existing:
+        registry.set_model_version_tag(domain.name, str(existing[0].number), versions.TAG_RULING, verdict.ruling)
+        return existing[0]
+    if not registry.search_registered_models(filter_string=f"name = '{domain.name}'"):
+        registry.create_registered_model(domain.name, description=domain.title)
+    source, model_id = _log_model(run_id, work / "bundle")
+    made = registry.create_model_version(
+        domain.name,
+        source,
+        run_id=run_id,
+        model_id=model_id,
+        tags={
+            versions.TAG_BUNDLE: identity,
+            versions.TAG_RULING: verdict.ruling,
+            versions.TAG_AS_OF: request.as_of.isoformat(),
+            versions.TAG_DATA: registry.get_run(run_id).data.tags.get(versions.TAG_DATA, ""),
+        },
+        description=describe(domain, run_id, pictures, verdict, request),
+    )
+    return versions.find(registry, domain.name, str(made.version))
+
+
+def promote(registry: "MlflowClient", version: Version) -> None:
+    """Let `version` decide: aliases first, then the mirrored stages. Safe to repeat from any point."""
+    before = versions.champion(registry, version.domain)
+    if before and before.number != version.number:
+        registry.set_registered_model_alias(version.domain, PREVIOUS, str(before.number))
+    registry.set_registered_model_alias(version.domain, CHAMPION, str(version.number))
+    _drop_alias(registry, version, CHALLENGER)
+    with _without_stage_warnings():
+        registry.transition_model_version_stage(
+            version.domain, str(version.number), "Production", archive_existing_versions=True
+        )
+
+
+def challenge(registry: "MlflowClient", version: Version) -> None:
+    """Let `version` wait for a reviewer."""
+    registry.set_registered_model_alias(version.domain, CHALLENGER, str(version.number))
+    with _without_stage_warnings():
+        registry.transition_model_version_stage(version.domain, str(version.number), "Staging")
+
+
+def describe(domain: Domain, run_id: str, pictures: Path, verdict: Verdict, request: Request) -> str:
+    """The verdict in words for the version page: reasons, then as many checks as its limit allows, then the plots."""
+    shown = "\n".join(
+        f"![{path.stem}](get-artifact?path=plots/{path.name}&run_uuid={run_id})"
+        for path in sorted(pictures.glob("*.png"))
+    )
+    kind = "The champion's model with new thresholds" if request.base else "Retrained"
+    head = f"{kind} on what was known at {request.as_of:%Y-%m-%d %H:%M %Z}.\n\n"
+    tail = f"\n\nThe whole verdict, tables and data version: the source run's artifacts.\n\n{shown}\n"
+    room = DESCRIPTION - len(head) - len(tail) - 4
+    words = verdict.markdown(domain.title)
+    if len(words) > room:
+        words = words[:room].rsplit("\n", 1)[0] + "\n…"
+    return head + words + tail
+
+
+def _log_scores(registry: "MlflowClient", run_id: str, work: Path) -> None:
+    """The scorecard as a table, and its overall lines as metrics of the run."""
+    card = read_json(work / "evaluate" / "scorecard.json")
+    for line in card:
+        if line["slice"] == "all" and line["value"] is not None:
+            registry.log_metric(run_id, f"{line['model']}/{line['metric']}", line["value"])
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (work / "evaluate").glob("*.json"):
+            registry.log_artifact(run_id, str(path), "scorecard")
+        table = Path(folder) / "scorecard.csv"
+        pl.DataFrame(card, infer_schema_length=None).write_csv(table)
+        registry.log_artifact(run_id, str(table), "scorecard")
+    calibration = work / "calibrate" / "calibration.json"
+    if calibration.is_file():
+        registry.log_artifact(run_id, str(calibration), "scorecard")
+
+
+def _log_model(run_id: str, bundle: Path) -> tuple[str, str]:
+    """Log the bundle as a pyfunc model of the run; its URI and id."""
+    from importlib.metadata import version
+
+    import mlflow
+
+    import headgate
+
+    inputs = pl.read_parquet(bundle / GOLDEN)
+    columns = [name for name in inputs.columns if not name.startswith(EXPECTED)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.models import infer_signature
+
+        sample = inputs.select(columns).head(2).to_pandas()
+        answers = inputs.select(pl.exclude(columns)).head(2).rename(lambda name: name.removeprefix(EXPECTED))
+        signature = infer_signature(sample, answers.with_columns(pl.selectors.float().fill_null(1.0)).to_pandas())
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"bundle": str(bundle)},
+            code_paths=[str(Path(headgate.__file__).parent)],
+            pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "polars", "pyarrow", "onnxruntime")],
+            signature=signature,
+        )
+    return info.model_uri, info.model_id
+
+
+def _drop_alias(registry: "MlflowClient", version: Version, alias: str) -> None:
+    current = versions.all_versions(registry, version.domain)
+    if any(v.number == version.number and alias in v.aliases for v in current):
+        registry.delete_registered_model_alias(version.domain, alias)
+
+
+@contextmanager
+def _without_stage_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

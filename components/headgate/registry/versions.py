@@ -1,0 +1,139 @@
+"""Versions in MLflow's model registry: find, fetch, register, promote.
+
+The alias `champion` is canonical; the deprecated stages are mirrored, because people roll back by changing them.
+"""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headgate.errors import HeadgateError, UsageError
+from headgate.files import atomic_folder
+from headgate.registry import bundle as bundles
+from headgate.servers import tracking_uri
+from headgate.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: A version's tags that Headgate sets.
+TAG_BUNDLE = "headgate.bundle"
+TAG_RULING = "headgate.ruling"
+TAG_DATA = "headgate.data"
+TAG_AS_OF = "headgate.as_of"
+
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model, as far as Headgate cares."""
+
+    domain: str
+    number: int
+    bundle: str  # the bundle's id: the SHA-256 of its manifest
+    run_id: str
+    source: str
+    aliases: tuple[str, ...]
+    stage: str
+    tags: dict[str, str]
+    created_ms: int
+
+
+def client(settings: Settings) -> "MlflowClient":
+    """A client of the registry; an error that says what to do where it does not answer."""
+    import mlflow
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*stages.*", category=FutureWarning)
+    uri = tracking_uri(settings)
+    mlflow.set_tracking_uri(uri)
+    registry = mlflow.MlflowClient(uri)
+    try:
+        registry.search_registered_models(max_results=1)
+    except Exception as error:
+        raise HeadgateError(
+            f"MLflow at {uri} does not answer ({type(error).__name__}). Nothing was changed. "
+            "Start it (`headgate servers`), or set MLFLOW_TRACKING_URI to where it is."
+        ) from error
+    return registry
+
+
+def all_versions(registry: "MlflowClient", domain: str) -> list[Version]:
+    """Every version of `domain`, newest first, with the aliases that point to it."""
+    models = registry.search_registered_models(filter_string=f"name = '{domain}'")
+    if not models:
+        return []
+    aliases: dict[int, list[str]] = {}
+    for alias, number in models[0].aliases.items():
+        aliases.setdefault(int(number), []).append(alias)
+    found: list[Any] = []
+    token = None
+    while True:
+        page = registry.search_model_versions(f"name = '{domain}'", max_results=200, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            break
+    versions = [
+        Version(
+            domain=domain,
+            number=int(v.version),
+            bundle=v.tags.get(TAG_BUNDLE, ""),
+            run_id=v.run_id or "",
+            source=v.source,
+            aliases=tuple(sorted(aliases.get(int(v.version), ()))),
+            stage=v.current_stage or "None",
+            tags=dict(v.tags),
+            created_ms=v.creation_timestamp,
+        )
+        for v in found
+    ]
+    return sorted(versions, key=lambda version: -version.number)
+
+
+def find(registry: "MlflowClient", domain: str, wanted: str) -> Version:
+    """The version with the number or the alias `wanted`."""
+    versions = all_versions(registry, domain)
+    for version in versions:
+        if wanted in version.aliases or str(version.number) == wanted:
+            return version
+    known = ", ".join([*sorted({a for v in versions for a in v.aliases}), *(str(v.number) for v in versions)][:20])
+    raise UsageError(f"{domain} has no version {wanted!r}; there are: {known or 'none yet, retrain first'}.")
+
+
+def champion(registry: "MlflowClient", domain: str) -> Version | None:
+    """The version that decides, if there is one."""
+    return next((v for v in all_versions(registry, domain) if CHAMPION in v.aliases), None)
+
+
+def fetch(version: Version, settings: Settings) -> Path:
+    """The version's verified bundle on this disk, from the cache or the registry's artifacts."""
+    target = settings.bundles / (version.bundle or f"{version.domain}-{version.number}")
+    if target.exists():
+        try:
+            bundles.verify(target, version.bundle or None)
+            return target
+        except HeadgateError:
+            pass  # a damaged cache is fetched again
+    from mlflow.artifacts import download_artifacts
+
+    with atomic_folder(target) as draft:
+        scratch = draft / ".download"
+        scratch.mkdir()
+        try:
+            download_artifacts(f"runs:/{version.run_id}/bundle", dst_path=str(scratch))
+        except Exception as error:
+            raise HeadgateError(
+                f"The bundle of {version.domain} version {version.number} could not be fetched "
+                f"({type(error).__name__}: {str(error)[:200]})."
+            ) from error
+        for path in (scratch / "bundle").iterdir():
+            path.rename(draft / path.name)
+        (scratch / "bundle").rmdir()
+        scratch.rmdir()
+        bundles.verify(draft, version.bundle or None)
+    return target

@@ -1,0 +1,182 @@
+"""The local servers: what is up, at which address, and how to start and stop it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from headgate.errors import HeadgateError
+from headgate.files import read_json, write_json
+from headgate.settings import Settings
+
+#: How long a server may take until it answers its health route.
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to start: its command, the route that answers when it is up, and where people find it."""
+
+    name: str
+    title: str
+    port: int
+    command: list[str]
+    health: str
+    page: str
+    environment: dict[str, str]
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted`, or the next port that is free."""
+    for port in range(wanted, min(wanted + 100, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise HeadgateError(f"No free port from {wanted} on {host}: set the HEADGATE_…PORT variables.")
+
+
+def running(settings: Settings) -> dict[str, str]:
+    """Addresses of the local servers that are up, by name; asks each for its health."""
+    if not settings.servers_file.is_file():
+        return {}
+    found = {}
+    for name, server in read_json(settings.servers_file).items():
+        if _healthy(server["health"]):
+            found[name] = server["url"]
+    return found
+
+
+def tracking_uri(settings: Settings) -> str:
+    """Where MLflow is: the server that was set, the local server if it is up, else the local database."""
+    if settings.tracking_uri:
+        return settings.tracking_uri
+    server = running(settings).get("mlflow")
+    if server:
+        return server
+    settings.mlflow_home.mkdir(parents=True, exist_ok=True)
+    return settings.local_tracking_uri
+
+
+def artifact_root(settings: Settings) -> str:
+    """Where the runs of a new experiment keep their artifacts."""
+    return settings.artifacts or (settings.mlflow_home / "artifacts").as_uri()
+
+
+def mlflow_server(settings: Settings) -> Server:
+    """MLflow on the local database, with the local artifacts."""
+    port = free_port(settings.host, settings.mlflow_port)
+    settings.mlflow_home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", settings.host, "--port", str(port)]
+    command += ["--backend-store-uri", settings.local_tracking_uri, "--workers", "1"]
+    command += ["--default-artifact-root", artifact_root(settings), "--no-serve-artifacts"]
+    url = f"http://{settings.host}:{port}"
+    return Server("mlflow", "MLflow", port, command, f"{url}/health", f"{url}/#/models", {})
+
+
+def prefect_server(settings: Settings) -> Server:
+    """Prefect with its database in the state folder."""
+    port = free_port(settings.host, settings.prefect_port)
+    url = f"http://{settings.host}:{port}"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", settings.host, "--port", str(port)]
+    environment = {"PREFECT_HOME": str(settings.home / "prefect"), "PREFECT_UI_API_URL": f"{url}/api"}
+    environment["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
+    return Server("prefect", "Prefect", port, command, f"{url}/api/health", f"{url}/runs", environment)
+
+
+def decision_server(settings: Settings, domains: Sequence[str]) -> Server:
+    """Headgate's own endpoints."""
+    port = free_port(settings.host, settings.serve_port)
+    url = f"http://{settings.host}:{port}"
+    command = [sys.executable, "-m", "headgate.cli", "serve", *domains, "--host", settings.host, "--port", str(port)]
+    return Server("headgate", "Decisions", port, command, f"{url}/healthz", f"{url}/docs", {})
+
+
+@contextmanager
+def up(settings: Settings, servers: Sequence[Server]) -> Iterator[None]:
+    """Start `servers`, wait until each is healthy, and stop them when the block ends."""
+    with ExitStack() as stack:
+        processes = [(server, stack.enter_context(_process(server, settings))) for server in servers]
+        for server, process in processes:
+            _wait(server, process, settings)
+            _record(settings, server)
+            stack.callback(_forget, settings, server)
+        yield
+
+
+@contextmanager
+def _process(server: Server, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    log = _log(server, settings)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            server.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | server.environment,
+            start_new_session=True,  # Ctrl-C reaches us, and we stop it in order
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process and what it started: politely first."""
+    import signal
+
+    for sign, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+    # The leader is gone; workers it left behind go with the group.
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], settings: Settings) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _healthy(server.health):
+        if process.poll() is not None or time.monotonic() > deadline:
+            log = _log(server, settings)
+            last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["(it said nothing)"]
+            raise HeadgateError(f"{server.title} did not start: {last[0][:300]} — its log is {log}.")
+        time.sleep(0.2)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _log(server: Server, settings: Settings) -> Path:
+    return settings.home / "logs" / f"{server.name}.log"
+
+
+def _record(settings: Settings, server: Server) -> None:
+    known = read_json(settings.servers_file) if settings.servers_file.is_file() else {}
+    url = server.health.split("/api/")[0].removesuffix("/healthz").removesuffix("/health")
+    known[server.name] = {"url": url, "health": server.health, "page": server.page}
+    write_json(settings.servers_file, known)
+
+
+def _forget(settings: Settings, server: Server) -> None:
+    known = read_json(settings.servers_file) if settings.servers_file.is_file() else {}
+    known.pop(server.name, None)
+    write_json(settings.servers_file, known)

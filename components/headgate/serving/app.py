@@ -1,0 +1,150 @@
+"""The app that answers: every domain's own routes, and what operators ask."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from headgate.serving import docs, metrics, openapi
+from headgate.serving.endpoints import Endpoint, Operation, json
+from headgate.serving.follower import Follower
+from headgate.serving.problems import Problem, not_ready, on_fault, on_http_error, on_problem
+from headgate.serving.slots import Slots
+from headgate.settings import Settings, load
+
+if TYPE_CHECKING:
+    from headgate.domain import Domain
+
+
+class Status(msgspec.Struct, frozen=True):
+    """That all is well."""
+
+    status: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What decides for a domain; null where nothing is loaded."""
+
+    domain: str
+    version: int | None
+    bundle: str | None
+    loaded_at: datetime | None
+    problem: str | None
+
+
+def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
+    """The app that serves `domains`; while it lives, it follows their champions in the registry."""
+    slots = Slots()
+    endpoints = [route for domain in domains for route in domain.routes(slots)]
+    endpoints += _operators([domain.name for domain in domains], slots)
+    document = openapi.document(e for e in endpoints if isinstance(e, Endpoint))
+    written = msgspec.json.encode(document)
+
+    async def openapi_json(request: Request) -> Response:
+        return Response(written, media_type="application/json")
+
+    async def docs_page(request: Request) -> Response:
+        models = msgspec.to_builtins([_model(domain.name, slots) for domain in domains])
+        return HTMLResponse(docs.page(document, models, str(request.base_url).rstrip("/")))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        follower = Follower(slots, domains, settings)
+        follower.start()
+        try:
+            yield
+        finally:
+            follower.stop()
+
+    routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page)]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(metrics.Timed, {route.endpoint: route.path for route in routes})],
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_http_error,
+            ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody is there to read it
+            Exception: on_fault,
+        },
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def run(domains: "Sequence[Domain]", host: str, port: int) -> None:
+    """Serve `domains` on `host`:`port` until a signal ends the process."""
+    import uvicorn
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    app = build(domains, load())
+    uvicorn.run(app, host=host, port=port, loop="uvloop", http="httptools", access_log=False, log_config=None)
+
+
+def _model(domain: str, slots: Slots) -> Model:
+    loaded, problem = slots.champion(domain), slots.problem(domain)
+    if loaded is None:
+        return Model(domain, None, None, None, problem or "The registry has not been asked yet.")
+    return Model(domain, loaded.version, loaded.bundle, loaded.loaded_at, problem)
+
+
+def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
+    """What operators ask, for all domains."""
+
+    async def healthz(request: Request) -> Response:
+        return json(Status("ok"))
+
+    async def readyz(request: Request) -> Response:
+        missing = [_model(domain, slots) for domain in domains if slots.champion(domain) is None]
+        if missing:
+            raise not_ready(" · ".join(f"{model.domain} has no version loaded: {model.problem}" for model in missing))
+        return json(Status("ready"))
+
+    async def metrics_text(request: Request) -> Response:
+        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def models(request: Request) -> Response:
+        return json([_model(domain, slots) for domain in domains])
+
+    return [
+        Endpoint("GET", "/v1/models", models, _MODELS),
+        Endpoint("GET", "/healthz", healthz, _HEALTHZ),
+        Endpoint("GET", "/readyz", readyz, _READYZ),
+        Endpoint("GET", "/metrics", metrics_text, _METRICS),
+    ]
+
+
+_MODELS = Operation(
+    summary="What decides now",
+    description="For each domain the version and bundle that decide, since when, and what is wrong, if anything is.",
+    answer=list[Model],
+)
+_HEALTHZ = Operation(
+    summary="Is the process up?",
+    description="200 as long as the process answers; whether it can decide is what `/readyz` says.",
+    answer=Status,
+    answer_example={"status": "ok"},
+)
+_READYZ = Operation(
+    summary="Can it decide?",
+    description="200 when every domain has a version loaded.",
+    answer=Status,
+    answer_example={"status": "ready"},
+    errors={503: "A domain has no version loaded; the detail says which, and why."},
+)
+_METRICS = Operation(
+    summary="Metrics for Prometheus",
+    description="Decisions by slice and outcome, request times, versions, swaps, problems.",
+    answer=None,
+)

@@ -1,0 +1,63 @@
+"""An endpoint: a Starlette route that also knows what it takes and answers, for OpenAPI and the docs page."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headgate.serving.problems import Problem, undecodable
+
+#: Longest body that is read, in bytes.
+MAX_BODY = 1 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an endpoint takes and answers. Types are such as msgspec can write a JSON schema of; None is no JSON."""
+
+    summary: str
+    description: str
+    answer: Any
+    body: Any = None
+    body_example: Any = None
+    answer_example: Any = None
+    errors: Mapping[int, str] = field(default_factory=dict)  # status → when
+
+
+class Endpoint(Route):
+    """A documented route for one method."""
+
+    def __init__(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        handler: Callable[[Request], Awaitable[Response]],
+        operation: Operation,
+    ) -> None:
+        """Answer `method` `path` with `handler`."""
+        super().__init__(path, handler, methods=[method])
+        self.method, self.operation = method, operation
+
+
+async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = MAX_BODY) -> T:
+    """The request's body as `decoder` types it; a `Problem` (400, 413, 422) where it is not that."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Problem(413, "too-large", f"The body is longer than {limit} bytes: send less at once.")
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise undecodable(error) from None
+
+
+def json(value: Any) -> Response:
+    """`value` as a JSON answer."""
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,89 @@
+"""Where things are: one frozen value, read from the environment, with defaults that work on a laptop."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+#: Telemetry waits for networks that may not be there. Set before any of these libraries is imported.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
+    # An unreachable tracking server is reported in seconds, not in the four minutes of the default.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of this process. Each field can be set by the environment variable in its comment."""
+
+    home: Path  # HEADGATE_HOME: all state lives below it
+    host: str  # HEADGATE_HOST: what the local servers listen on
+    serve_port: int  # HEADGATE_PORT
+    mlflow_port: int  # HEADGATE_MLFLOW_PORT
+    prefect_port: int  # HEADGATE_PREFECT_PORT
+    tracking_uri: str | None  # MLFLOW_TRACKING_URI: a server of yours; None is the local one
+    prefect_api: str | None  # PREFECT_API_URL: a server of yours; None is the local one
+    data_remote: str | None  # HEADGATE_DATA_REMOTE: a DVC remote such as s3://bucket/prefix; None is local
+    artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
+
+    @cached_property
+    def mlflow_home(self) -> Path:
+        """Database and artifacts of the local tracking server."""
+        return self.home / "mlflow"
+
+    @property
+    def local_tracking_uri(self) -> str:
+        """The local registry's database, read without a server."""
+        return f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
+
+    @property
+    def bundles(self) -> Path:
+        """Cache of the bundles of versions, by their hash."""
+        return self.home / "bundles"
+
+    @property
+    def datasets(self) -> Path:
+        """The DVC project of the daily runs."""
+        return self.home / "datasets"
+
+    @property
+    def servers_file(self) -> Path:
+        """Addresses of the local servers that are up."""
+        return self.home / "servers.json"
+
+
+def load() -> Settings:
+    """Read the settings from the environment, and quiet the libraries' telemetry."""
+    env = os.environ
+    for name, value in QUIET.items():
+        env.setdefault(name, value)
+    return Settings(
+        home=Path(env.get("HEADGATE_HOME") or "state").expanduser().resolve(),
+        host=env.get("HEADGATE_HOST", "127.0.0.1"),
+        serve_port=_port("HEADGATE_PORT", 8000),
+        mlflow_port=_port("HEADGATE_MLFLOW_PORT", 5000),
+        prefect_port=_port("HEADGATE_PREFECT_PORT", 4200),
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or None,
+        prefect_api=env.get("PREFECT_API_URL") or None,
+        data_remote=env.get("HEADGATE_DATA_REMOTE") or None,
+        artifacts=env.get("HEADGATE_ARTIFACTS") or None,
+    )
+
+
+def _port(variable: str, default: int) -> int:
+    from headgate.errors import UsageError
+
+    text = os.environ.get(variable, "")
+    if not text:
+        return default
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise UsageError(f"{variable}={text} is no port: give a number from 1 to 65535.")
+    return int(text)

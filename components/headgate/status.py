@@ -1,0 +1,62 @@
+"""What an operator asks first: what decides, what waits, how the last run ended, and what is up."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from headgate import domains
+from headgate.outcome import Outcome
+from headgate.registry import versions
+from headgate.servers import running
+from headgate.settings import Settings
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of every domain, and the local servers that are up."""
+
+    home: str
+    domains: list[dict[str, Any]]
+    servers: dict[str, str]
+
+    def words(self) -> str:
+        """A few lines a domain."""
+        lines = []
+        for domain in self.domains:
+            lines.append(f"{domain['name']}")
+            for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER):
+                held = domain[alias]
+                made = f"version {held['version']}, as of {held['as_of']}, {held['ruling']}" if held else "none"
+                lines.append(f"  {alias:<11} {made}")
+            last = domain["last_run"]
+            lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
+        addresses = ", ".join(f"{name} {url}" for name, url in self.servers.items())
+        lines.append(f"servers      {addresses or 'none is up: `headgate servers`, or `make run`'}")
+        return "\n".join(lines)
+
+
+def status(settings: Settings) -> Status:
+    """Look at the registry, the last outcomes and the servers."""
+    registry = versions.client(settings)
+    found = []
+    for name in domains.NAMES:
+        known = versions.all_versions(registry, name)
+        last = Outcome.read(settings, name)
+        holders = {
+            alias: next((_brief(v) for v in known if alias in v.aliases), None)
+            for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER)
+        }
+        outcome = {"result": last.result, "as_of": last.as_of, "words": last.words} if last else None
+        found.append({"name": name, "versions": len(known), **holders, "last_run": outcome})
+    return Status(str(settings.home), found, running(settings))
+
+
+def _brief(version: versions.Version) -> dict[str, Any]:
+    return {
+        "version": version.number,
+        "bundle": version.bundle,
+        "as_of": version.tags.get(versions.TAG_AS_OF, ""),
+        "ruling": version.tags.get(versions.TAG_RULING, ""),
+        "stage": version.stage,
+        "created": datetime.fromtimestamp(version.created_ms / 1000, UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,185 @@
+"""The daily path, for every domain: read this file first.
+
+    snapshot → validate → train → calibrate → evaluate   →   judge → record → register → promote
+
+The first five are the functions of `headgate.stages`, which `dvc.yaml` runs too; the rest happens only here. Tasks hand
+each other folders, never data. Whatever goes wrong, the champion stays.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed, Failed, State
+
+from headgate import domains, settings, stages
+from headgate.data import datasets
+from headgate.domain import Domain, Request
+from headgate.errors import DataRefused, HeadgateError
+from headgate.gate.checks import Verdict
+from headgate.gate.judge import judge
+from headgate.outcome import Outcome, step
+from headgate.registry import register as registers
+from headgate.registry import versions
+
+
+@flow(name="retrain", flow_run_name="{domain} {as_of}", validate_parameters=True)
+def retrain(
+    domain: str,
+    source: str,
+    as_of: datetime | None = None,
+    recalibrate_only: bool = False,
+    seed: int = 0,
+) -> State:
+    """Retrain a domain on all that was known at one instant, and promote the version if the gate lets it through.
+
+    Args:
+        domain: which one, for example adclicks.
+        source: a folder or an s3://bucket/prefix with its raw files.
+        as_of: nothing that became known after this instant is used; now, if left out.
+        recalibrate_only: keep the champion's model and only set its thresholds anew.
+        seed: of everything random in training.
+    """
+    here = settings.load()
+    chosen = domains.get(domain)
+    request = Request(source, (as_of or datetime.now(UTC)).astimezone(UTC), seed=seed)
+    with datasets.exclusively(here, domain):
+        outcome = run(here, chosen, request, recalibrate_only)
+    outcome.write(here)
+    return _state(outcome)
+
+
+def run(here: settings.Settings, domain: Domain, request: Request, recalibrate_only: bool) -> Outcome:
+    """The path with its second chance: a refused model's champion, with new thresholds, is a candidate too."""
+    registry = versions.client(here)
+    champion = versions.champion(registry, domain.name)
+    if recalibrate_only:
+        wanted = champion or versions.find(registry, domain.name, versions.CHAMPION)
+        request = request.recalibrating(versions.fetch(wanted, here))
+    outcome = candidate(here, domain, request, champion)
+    if outcome.result == "refused" and champion and not request.base:
+        again = request.recalibrating(versions.fetch(champion, here))
+        second = candidate(here, domain, again, champion)
+        if second.result in ("promoted", "review"):
+            return second.after(outcome)
+    return outcome
+
+
+def candidate(here: settings.Settings, domain: Domain, request: Request, champion: versions.Version | None) -> Outcome:
+    """One candidate, from the raw files to a version with its verdict."""
+    registry = versions.client(here)
+    work = datasets.prepare(here, domain.name, request)
+    with registers.run(registry, here, domain, request) as run_id:
+        try:
+            take_snapshot(domain, work, request)
+            validate(domain, work)
+            train(domain, work)
+            calibrate(domain, work)
+            evaluate(domain, work)
+        except DataRefused as refusal:
+            registers.log_data(registry, run_id, work, None)
+            registry.set_tag(run_id, versions.TAG_RULING, "data refused")
+            return Outcome.data_refused(domain.name, request, run_id, str(refusal))
+        verdict = judged(domain, work, versions.fetch(champion, here) if champion else None)
+        record(here, domain, run_id, work)
+        version = register(domain, here, run_id, work, request, verdict)
+        result = promote(here, domain, version, verdict)
+        return Outcome.judged(domain.name, request, run_id, version, verdict, result)
+
+
+def _passing(task: Any, run: Any, state: State) -> bool:
+    """Whether a fault may pass by itself. What a user must mend does not."""
+    return not isinstance(state.result(raise_on_failure=False), HeadgateError)
+
+
+RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 5, "retry_condition_fn": _passing}
+
+
+@task(name="snapshot", **RETRIED)
+def take_snapshot(domain: Domain, work: Path, request: Request) -> Path:
+    """All that was known at the as-of."""
+    with step("snapshot"):
+        return stages.snapshot(domain, work, request)
+
+
+@task
+def validate(domain: Domain, work: Path) -> Path:
+    """The profile, and what is expected of it."""
+    with step("validate"):
+        return stages.validate(domain, work)
+
+
+@task
+def train(domain: Domain, work: Path) -> Path:
+    """The model and its baselines."""
+    with step("train"):
+        return stages.train(domain, work)
+
+
+@task
+def calibrate(domain: Domain, work: Path) -> Path:
+    """Thresholds or intervals, with their certificate."""
+    with step("calibrate"):
+        return stages.calibrate(domain, work)
+
+
+@task
+def evaluate(domain: Domain, work: Path) -> Path:
+    """The scorecard; then the bundle is sealed."""
+    with step("evaluate"):
+        stages.evaluate(domain, work)
+        stages.seal(work)
+        return work / "evaluate"
+
+
+@task(name="judge")
+def judged(domain: Domain, work: Path, champion: Path | None) -> Verdict:
+    """The gate's verdict, against the champion on the same rows."""
+    with step("judge"):
+        return judge(domain, work, champion)
+
+
+@task(**RETRIED)
+def record(here: settings.Settings, domain: Domain, run_id: str, work: Path) -> dict[str, Any]:
+    """Commit and push the run's data under DVC, and log the lock that leads back to it."""
+    with step("record"), datasets.exclusively(here, "datasets", wait=datasets.LOCK_SECONDS):
+        lock = datasets.record(here, domain.name, ["snapshot", *stages.STAGES])
+        registers.log_data(versions.client(here), run_id, work, lock)
+        return lock
+
+
+@task(**RETRIED)
+def register(
+    domain: Domain, here: settings.Settings, run_id: str, work: Path, request: Request, verdict: Verdict
+) -> versions.Version:
+    """Make the candidate a version that a reviewer can decide on from the MLflow UI alone."""
+    with step("register"):
+        version = registers.register(versions.client(here), domain, run_id, work, request, verdict)
+        create_markdown_artifact(verdict.markdown(f"{domain.title}, version {version.number}"), key="verdict")
+        return version
+
+
+@task(**RETRIED)
+def promote(here: settings.Settings, domain: Domain, version: versions.Version, verdict: Verdict) -> str:
+    """Move the alias, if the gate and the domain's own rule let it."""
+    with step("promote"):
+        registry = versions.client(here)
+        if verdict.ruling == "refused":
+            return "refused"
+        if verdict.ruling == "review" or domain.promotion == "review":
+            registers.challenge(registry, version)
+            return "review"
+        registers.promote(registry, version)
+        return "promoted"
+
+
+def _state(outcome: Outcome) -> State:
+    """A state that people see for what it is."""
+    if outcome.result == "promoted":
+        return Completed(name="Promoted", message=outcome.words)
+    if outcome.result == "review":
+        return Completed(name="Review", message=outcome.words)
+    name = "DataRefused" if outcome.result == "data refused" else "Refused"
+    return Failed(name=name, message=outcome.words)

@@ -1,0 +1,104 @@
+"""A candidate against the champion: non-inferiority is shown overall, harm is shown in slices."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from headgate.domain import Comparison, Limits, Metric
+from headgate.gate.change import ROWS, change
+from headgate.gate.compare import UNITS, compare
+
+METRIC = Metric("hit", "Hit rate", +1, "user", 0.0)
+LIMITS = Limits(comparisons=(Comparison("hit", margin=0.03, slice_margin=0.02),), latency_ratio=3.0)
+
+
+def _evaluation(folder: Path, rates: dict[str, float], *, users: int, seed: int, luck: int = 0) -> Path:
+    """Per-user values of a version that hits at `rates` by slice; versions of one `luck` share their users' draws."""
+    folder.mkdir()
+    shared, own = np.random.default_rng(luck), np.random.default_rng(seed)
+    parts = []
+    for name, rate in rates.items():
+        draw = np.where(own.random((users, 8)) < 0.9, shared.random((users, 8)), own.random((users, 8)))
+        hits = (draw < rate).sum(axis=1).astype(float)
+        parts.append(
+            pl.DataFrame({"metric": "hit", "slice": name, "unit": np.arange(users), "numerator": hits}).with_columns(
+                denominator=pl.lit(8.0)
+            )
+        )
+    everything = pl.concat(parts)
+    total = everything.with_columns(slice=pl.lit("all")).group_by("metric", "slice", "unit").sum()
+    pl.concat([everything, total.select(everything.columns)]).write_parquet(folder / UNITS)
+    return folder
+
+
+def _outcomes(candidate: Path, champion: Path | None) -> dict[str, str]:
+    return {f"{c.family}: {c.name}": c.outcome for c in compare(candidate, champion, [METRIC], LIMITS)}
+
+
+def test_without_a_champion_nothing_is_judged(tmp_path: Path) -> None:
+    candidate = _evaluation(tmp_path / "a", {"x": 0.5}, users=50, seed=1)
+    assert set(_outcomes(candidate, None).values()) == {"not judged"}
+
+
+def test_an_equal_version_passes(tmp_path: Path) -> None:
+    one = _evaluation(tmp_path / "a", {"x": 0.5, "y": 0.6}, users=800, seed=1)
+    two = _evaluation(tmp_path / "b", {"x": 0.5, "y": 0.6}, users=800, seed=2)
+    assert set(_outcomes(one, two).values()) == {"passed"}
+
+
+def test_a_worse_version_fails_overall(tmp_path: Path) -> None:
+    worse = _evaluation(tmp_path / "a", {"x": 0.42, "y": 0.52}, users=800, seed=1)
+    champion = _evaluation(tmp_path / "b", {"x": 0.5, "y": 0.6}, users=800, seed=2)
+    assert _outcomes(worse, champion)["model: hit"] == "failed"
+
+
+def test_too_few_units_show_nothing_and_so_fail(tmp_path: Path) -> None:
+    one = _evaluation(tmp_path / "a", {"x": 0.5}, users=12, seed=1)
+    two = _evaluation(tmp_path / "b", {"x": 0.5}, users=12, seed=2, luck=9)
+    assert _outcomes(one, two)["model: hit"] == "failed"
+
+
+def test_harm_in_one_slice_is_refused_though_all_is_well(tmp_path: Path) -> None:
+    rates = {f"s{i}": 0.5 for i in range(8)}
+    harmed = _evaluation(tmp_path / "a", rates | {"s3": 0.35, "s4": 0.65}, users=600, seed=1)
+    champion = _evaluation(tmp_path / "b", rates, users=600, seed=2)
+    found = _outcomes(harmed, champion)
+    assert found == {"model: hit": "passed", "slices: harm": "failed"}
+    sentence = compare(harmed, champion, [METRIC], LIMITS)[-1].sentence
+    assert "s3" in sentence
+    assert "s4" not in sentence
+
+
+def test_equal_slices_are_rarely_called_harmed(tmp_path: Path) -> None:
+    rates = {f"s{i}": 0.5 for i in range(12)}
+    alarms = 0
+    for run in range(40):
+        one = _evaluation(tmp_path / f"a{run}", rates, users=120, seed=2 * run, luck=100 + run)
+        two = _evaluation(tmp_path / f"b{run}", rates, users=120, seed=2 * run + 1, luck=100 + run)
+        alarms += _outcomes(one, two)["slices: harm"] == "failed"
+    assert alarms <= 3  # designed for 1 % of runs; P(more than 3 of 40) < 0.001
+
+
+def test_a_sparse_slice_is_named_and_not_refused(tmp_path: Path) -> None:
+    one = _evaluation(tmp_path / "a", {"x": 0.1}, users=9, seed=1)
+    two = _evaluation(tmp_path / "b", {"x": 0.9}, users=9, seed=2)
+    slices = compare(one, two, [METRIC], LIMITS)[-1]
+    assert slices.outcome == "passed"
+    assert "sparse" in slices.sentence
+    assert "x" in slices.sentence
+
+
+@pytest.mark.parametrize(("flipped", "good", "all_traffic"), [(0, "passed", "passed"), (30, "failed", "passed")])
+def test_change_on_known_good_is_bounded(tmp_path: Path, flipped: int, good: str, all_traffic: str) -> None:
+    keys = np.arange(1000)
+    base = pl.DataFrame({"key": keys, "good": keys < 200, "decided": keys >= 900})
+    for name, frame in {
+        "old": base,
+        "new": base.with_columns(decided=pl.col("decided") | (pl.col("key") < flipped)),
+    }.items():
+        (tmp_path / name).mkdir()
+        frame.write_parquet(tmp_path / name / ROWS)
+    checks = change(tmp_path / "new", tmp_path / "old", known_good=0.02, traffic=0.15)
+    assert [c.outcome for c in checks] == [good, all_traffic]

@@ -1,0 +1,164 @@
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from prometheus_client import REGISTRY
+
+CLICK = {"click_id": "c", "event_time": "2026-01-05T09:30:00+01:00", "user_id": "u", "ip": "192.0.2.1"}
+
+
+def until(condition, seconds=30.0):
+    """Spin until `condition` holds: what it waits for happens in another thread."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+
+
+def metric(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.fixture
+def client(registry, serve):
+    registry.crown(registry.register())
+    client = serve(registry.settings)
+    until(lambda: client.get("/readyz").status_code == 200)
+    return client
+
+
+def test_a_new_champion_answers_without_a_restart_and_no_request_fails(registry, client):
+    second = registry.register(bias=9.0)
+    statuses, n = set(), 0
+
+    def decided_by_the_second():
+        nonlocal n
+        n += 1
+        answers = client.post("/v1/adclicks/decisions", json=[CLICK | {"click_id": f"{n}-{i}"} for i in range(5)])
+        statuses.add(answers.status_code)
+        (version,) = {decision["version"] for decision in answers.json()}
+        return version == second
+
+    assert not decided_by_the_second()
+    swaps = metric("headgate_swaps_total", domain="adclicks")
+    registry.crown(second)
+    until(decided_by_the_second)
+    assert statuses == {200}
+    assert metric("headgate_swaps_total", domain="adclicks") == swaps + 1
+    assert metric("headgate_champion_version", domain="adclicks") == second
+    assert client.post("/v1/adclicks/decisions", json=CLICK).json()["invalid"]
+
+
+def test_models_tell_what_is_loaded(registry, client):
+    (model,) = client.get("/v1/models").json()
+    assert (model["domain"], model["version"], model["problem"]) == ("adclicks", 1, None)
+    assert model["bundle"] == registry.client.get_model_version("adclicks", "1").tags["headgate.bundle"]
+    registry.uncrown()
+    until(lambda: client.get("/v1/models").json()[0]["problem"])
+    assert client.get("/readyz").status_code == 200, "what is loaded goes on deciding"
+    assert metric("headgate_problem", domain="adclicks") == 1
+
+
+def test_before_the_first_champion_it_is_healthy_but_not_ready(settings, serve):
+    client = serve(settings)
+    until(lambda: "retrain" in client.get("/readyz").json()["detail"])
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "adclicks" in answer.json()["detail"]
+    assert client.get("/healthz").json() == {"status": "ok"}
+    refused = client.post("/v1/adclicks/decisions", json=CLICK)
+    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+    assert "retry-after" in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/v1/adclick/decisions", 404, None),
+        ("POST", "/v1/adclicks/decisions/", 404, None),
+        ("GET", "/v1/adclicks/decisions", 405, "POST"),
+    ],
+)
+def test_what_the_router_refuses_is_a_problem_too(settings, serve, method, path, status, allow):
+    answer = serve(settings, follow=False).request(method, path)
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert path in answer.json()["detail"]
+
+
+def test_a_fault_is_counted_and_tells_nothing_about_the_inside(settings, serve, monkeypatch):
+    def fail():
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("headgate.serving.app.generate_latest", fail)
+    before = metric("headgate_request_seconds_count", path="/metrics", status="500")
+    answer = serve(settings, follow=False).get("/metrics")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "secret" not in answer.text
+    assert metric("headgate_request_seconds_count", path="/metrics", status="500") == before + 1
+
+
+def test_metrics_time_requests_and_count_decisions(client):
+    labels = {"domain": "adclicks", "slice": "other", "outcome": "valid"}
+    before = metric("headgate_decisions_total", **labels)
+    client.post("/v1/adclicks/decisions", json=[CLICK | {"click_id": "1"}, CLICK | {"click_id": "2"}])
+    assert metric("headgate_decisions_total", **labels) == before + 2
+    text = client.get("/metrics").text
+    assert 'headgate_request_seconds_count{path="/v1/adclicks/decisions",status="200"}' in text
+    unknown = metric("headgate_request_seconds_count", path="unknown", status="404")
+    client.get("/nowhere/1")
+    assert metric("headgate_request_seconds_count", path="unknown", status="404") == unknown + 1
+
+
+def test_openapi_describes_what_is_taken_and_answered(client):
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+
+    def check(schema, value):
+        Draft202012Validator.check_schema(schema)
+        Draft202012Validator(schema | {"components": document["components"]}).validate(value)
+
+    decisions = document["paths"]["/v1/adclicks/decisions"]["post"]
+    body = decisions["requestBody"]["content"]["application/json"]
+    for sent in (body["example"], [body["example"]] * 2):
+        answer = client.post("/v1/adclicks/decisions", json=sent)
+        check(body["schema"], sent)
+        check(decisions["responses"]["200"]["content"]["application/json"]["schema"], answer.json())
+    for sent, status in ((b"{", "400"), (b"{}", "422"), (b" " * 2_000_000, "413")):
+        answer = client.post("/v1/adclicks/decisions", content=sent)
+        assert answer.status_code == int(status)
+        check(decisions["responses"][status]["content"]["application/problem+json"]["schema"], answer.json())
+    for path in ("/v1/models", "/healthz", "/readyz"):
+        described = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        check(described["schema"], client.get(path).json())
+    assert msgspec.json.encode(document).count(b'"$ref"') > 5
+
+
+def test_the_docs_page_stands_alone_and_shows_what_is_loaded(client):
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "curl -s http://testserver/v1/adclicks/decisions" in page.text
+    assert client.get("/v1/models").json()[0]["bundle"][:12] in page.text
+    assert "<script" not in page.text
+    assert 'src="' not in page.text
+    assert 'href="http' not in page.text
+    kind = client.post("/v1/adclicks/decisions", content=b"{").json()["type"]
+    assert f'id="{kind.removeprefix("/docs#")}"' in page.text, "a problem's type leads to its explanation"
+
+
+def test_the_docs_page_escapes_the_address_it_was_asked_by(settings, serve):
+    page = serve(settings, follow=False).get("/docs", headers={"host": "<b>x</b>"})
+    assert "<b>x" not in page.text
+
+
+def test_starting_to_serve_imports_nothing_heavy():
+    code = (
+        "import sys, headgate.serving.app, headgate.domains.adclicks.routes;"
+        "print([m for m in ('torch', 'lightning', 'mlflow', 'sklearn', 'pandas', 'great_expectations') "
+        "if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"

@@ -1,0 +1,213 @@
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from headgate.domains.adclicks.predictor import Predictor
+from headgate.serving.follower import PATIENCE, Follower
+from headgate.serving.slots import Slots
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def follow(clock):
+    def make(settings, load=Predictor):
+        slots = Slots()
+        return slots, Follower(slots, [SimpleNamespace(name="adclicks", load=load)], settings, clock)
+
+    return make
+
+
+def test_the_champion_is_loaded_and_a_moved_alias_followed_both_ways(registry, follow):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    assert slots.champion("adclicks") is None
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    registry.crown(second)
+    follower.look()
+    loaded = slots.champion("adclicks")
+    assert (loaded.version, slots.problem("adclicks")) == (second, None)
+    registry.crown(first)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+
+
+def test_a_look_without_a_move_loads_nothing(registry, follow):
+    registry.crown(registry.register())
+    slots, follower = follow(registry.settings)
+    follower.look()
+    before = slots.champion("adclicks")
+    follower.look()
+    assert slots.champion("adclicks") is before
+
+
+def test_a_damaged_bundle_keeps_the_old_version_and_is_tried_again_after_a_minute(registry, follow, clock, caplog):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    model = registry.artifact(second, "model.onnx")
+    sound = model.read_bytes()
+    model.write_bytes(sound[:-1] + b"?")
+    registry.crown(second)
+    with caplog.at_level(logging.ERROR):
+        follower.look()
+        follower.look()
+    assert slots.champion("adclicks").version == first
+    assert "model.onnx" in slots.problem("adclicks")
+    assert len(caplog.records) == 1, "said once, not once a second"
+    model.write_bytes(sound)
+    clock.now += PATIENCE - 1
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    clock.now += 1
+    follower.look()
+    assert (slots.champion("adclicks").version, slots.problem("adclicks")) == (second, None)
+
+
+def test_a_version_that_failed_is_tried_at_once_when_the_alias_comes_back_to_it(registry, follow):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    golden = registry.artifact(second, "golden.parquet")
+    sound = golden.read_bytes()
+    golden.write_bytes(b"")
+    registry.crown(second)
+    follower.look()
+    golden.write_bytes(sound)
+    registry.crown(first)
+    follower.look()
+    assert slots.problem("adclicks") is None
+    registry.crown(second)
+    follower.look()
+    assert slots.champion("adclicks").version == second
+
+
+@pytest.mark.parametrize(
+    ("bundle", "says"),
+    [
+        ({"golden_shift": 0.01}, "score of row 0"),
+        ({"golden_shift": None}, "no golden answers"),
+        ({"tagged": False}, "headgate.bundle"),
+    ],
+)
+def test_a_version_that_cannot_prove_itself_is_not_served(registry, follow, bundle, says):
+    first, second = registry.register(), registry.register(**bundle)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    registry.crown(second)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    assert says in slots.problem("adclicks")
+
+
+def test_a_version_that_does_not_load_is_not_served(registry, follow):
+    registry.crown(registry.register())
+
+    def fail(bundle):
+        raise MemoryError("no room")
+
+    slots, follower = follow(registry.settings, load=fail)
+    follower.look()
+    assert slots.champion("adclicks") is None
+    assert "MemoryError: no room" in slots.problem("adclicks")
+
+
+def test_an_alias_that_was_removed_or_dangles_leaves_the_old_version(registry, follow):
+    first, second = registry.register(), registry.register()
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    registry.uncrown()
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    assert "no champion" in slots.problem("adclicks")
+    registry.crown(first)
+    follower.look()
+    assert slots.problem("adclicks") is None
+    registry.crown(second)
+    registry.client.delete_model_version("adclicks", str(second))
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    assert slots.problem("adclicks")
+
+
+def test_without_the_registry_a_restart_serves_the_last_champion_and_says_so(registry, follow):
+    version = registry.register()
+    registry.crown(version)
+    _, before = follow(registry.settings)
+    before.look()
+    slots, follower = follow(registry.away())
+    follower.look()
+    assert slots.champion("adclicks").version == version
+    assert "does not answer" in slots.problem("adclicks")
+
+
+def test_without_the_registry_a_damaged_cache_is_not_served(registry, follow):
+    registry.crown(registry.register())
+    _, before = follow(registry.settings)
+    before.look()
+    (cached,) = registry.settings.bundles.iterdir()
+    card = cached / "bundle.json"
+    card.write_text(card.read_text().replace("{", '{"owner": "nobody",', 1))  # it would load
+    slots, follower = follow(registry.away())
+    follower.look()
+    assert slots.champion("adclicks") is None
+
+
+def test_a_registry_that_goes_and_comes_back_is_followed_again(registry, follow):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    registry.crown(second)
+    database = registry.settings.mlflow_home / "mlflow.db"
+    good = database.read_bytes()
+    database.write_bytes(b"no database" * 1000)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    assert "not following" in slots.problem("adclicks")
+    database.write_bytes(good)
+    follower.look()
+    assert (slots.champion("adclicks").version, slots.problem("adclicks")) == (second, None)
+
+
+def test_another_registry_in_its_place_is_not_taken_for_the_one_before(registry, follow, empty_database):
+    registry.crown(registry.register())
+    slots, follower = follow(registry.settings)
+    follower.look()
+    before = slots.champion("adclicks")
+    database = registry.settings.mlflow_home / "mlflow.db"
+    database.write_bytes(b"no database" * 1000)
+    follower.look()
+    database.write_bytes(empty_database.read_bytes())
+    registry.crown(registry.register(bias=1.0))
+    follower.look()
+    after = slots.champion("adclicks")
+    assert after.version == before.version
+    assert after.bundle != before.bundle
+
+
+def test_looking_makes_no_registry(settings, follow, caplog):
+    slots, follower = follow(settings)
+    with caplog.at_level(logging.ERROR):
+        follower.look()
+        follower.look()
+    assert len(caplog.records) == 1, "said once, not once a second"
+    assert "no registry yet" in slots.problem("adclicks")
+    assert not (settings.mlflow_home / "mlflow.db").exists()
