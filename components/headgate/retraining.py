@@ -18,7 +18,7 @@ from headgate.servers import prefect_server, running, up
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
 #: How long Prefect may take to close a run whose outcome is written: without its server it would wait for minutes.
 CLOSING_SECONDS = 30
@@ -61,7 +61,6 @@ def retrain(
 def prefect(settings: Settings) -> Iterator[None]:
     """A Prefect API for this process: yours, the local server that is up, or one started for now."""
     os.environ.setdefault("PREFECT_HOME", str(settings.home / "prefect"))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
     if settings.prefect_api:
         yield
         return

@@ -76,4 +76,4 @@ def test_a_bundle_that_expects_nothing_does_not_pass(tmp_path, golden):
     if golden is not None:
         pl.DataFrame(golden).write_parquet(tmp_path / GOLDEN)
     with pytest.raises(HeadgateError, match="golden"):
-        agrees(tmp_path, Fixed(GOOD))
+        agrees(tmp_path, Fixed({"score": []}))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headgate.calibration.budget import Path, budget_path, infeasible, knapsack, linear_programme, plug_in
-from headgate.calibration.certificate import Certificate, by_name, certify
+from headgate.calibration.certificate import NAMES, Certificate, by_name, certify
 from headgate.calibration.curves import Floats, Rows, curve, invalid, knee
 from headgate.calibration.quadratic import quadratic
 from headgate.errors import HeadgateError
@@ -39,11 +39,9 @@ class Calibration:
 
     def words(self, who: str = "users with a good row", what: str = "good rows") -> str:
         """What is published and why, one sentence or two a method; `who` and `what` are the domain's plurals."""
-        head = (
-            f"Published: the {self.published} thresholds."
-            if self.published
-            else "Nothing certified, nothing published."
-        )
+        head = "Nothing is certified, so nothing is published."
+        if self.published:
+            head = f"Published: {NAMES[self.published].lower()}."
         return "\n".join([head, *(certificate.words(who, what) for certificate in self.certificates.values())])
 
 

@@ -19,6 +19,7 @@ from headgate.calibration.budget import Infeasible, Path, check_slices, infeasib
 from headgate.calibration.curves import Bools, Floats, Ints, Rows
 
 RESAMPLES = 1000
+NAMES = {"slices": "Thresholds by slice", "global": "One global threshold"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Certificate:
 
     def words(self, who: str = "users with a good row", what: str = "good rows") -> str:
         """The certificate in plain sentences; `who` and `what` are the domain's plurals."""
-        name = {"slices": "Thresholds by slice", "global": "One global threshold"}.get(self.method, self.method)
+        name = NAMES.get(self.method, self.method)
         if self.infeasible:
             return f"{name}: not certified. {self.infeasible.words()}"
         seen = f"{self.invalidated:,} of {self.users:,} held-out {who}"

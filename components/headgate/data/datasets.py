@@ -73,9 +73,10 @@ def record(settings: Settings, domain: str, stages: list[str]) -> dict[str, Any]
 
     with _quiet(), Repo(str(settings.datasets), _wait_for_lock=True) as repo:
         names = [f"{stage}@{domain}" for stage in stages]
-        for name in names:
-            repo.commit(name, force=True)
-        repo.push(names)
+        targets = [f"{settings.datasets / PIPELINE}:{name}" for name in names]  # else read in the working folder
+        for target in targets:
+            repo.commit(target, force=True)
+        repo.push(targets)
     lock = yaml.safe_load((settings.datasets / "dvc.lock").read_text(encoding="utf-8"))
     return {"schema": lock["schema"], "stages": {name: lock["stages"][name] for name in names}}
 

@@ -56,16 +56,16 @@ def check_profile(profile: Profile, expectations: Sequence[Expectation]) -> list
 
 def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[str, list[int]]:
     """Rows that break each expectation, by its name."""
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations as gx
-    import great_expectations.expectations as gxe
+    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween  # type: ignore[attr-defined]
 
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     judged = [e for e in expectations if table[e.column].count()]
     found: dict[str, list[int]] = {e.name: [] for e in expectations}
     if not judged:
         return found
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     frame = table.select(pl.col({e.column for e in judged}).cast(pl.Float64)).with_row_index("row").to_pandas()
     batch = (
         context.data_sources.add_pandas("profile")
@@ -76,7 +76,7 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
     suite = gx.ExpectationSuite(
         name="profile",
         expectations=[
-            gxe.ExpectColumnValuesToBeBetween(column=e.column, min_value=e.low, max_value=e.high, meta={"name": e.name})
+            ExpectColumnValuesToBeBetween(column=e.column, min_value=e.low, max_value=e.high, meta={"name": e.name})
             for e in judged
         ],
     )
@@ -86,12 +86,13 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
     for outcome in result.results:
         if not outcome.success:
             rows = outcome.result["unexpected_index_list"]
-            found[outcome.expectation_config.meta["name"]] = [int(row["row"]) for row in rows]
+            name = outcome.expectation_config.meta["name"]  # type: ignore[union-attr]
+            found[name] = [int(row["row"]) for row in rows]
     return found
 
 
 def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
-    values = table[e.column].drop_nulls()
+    values = table[e.column].drop_nulls().to_numpy()
 
     def check(outcome: Any, measured: str, sentence: str) -> Check:
         return Check("data", e.name, outcome, e.consequence, measured, e.demanded, sentence)

@@ -13,16 +13,13 @@ ROWS = "rows.parquet"
 def change(candidate: Path, champion: Path | None, *, known_good: float, traffic: float) -> list[Check]:
     """Flips of decisions between two evaluations of the same rows."""
     if champion is None:
+        none = "There is no champion yet."
         return [
-            Check("change", name, "not judged", consequence, "–", f"≤ {limit:.1%}", "There is no champion yet.")
-            for name, consequence, limit in (
-                ("known good", "refuse", known_good),
-                ("all traffic", "review", traffic),
-            )
+            Check("change", "known good", "not judged", "refuse", "–", f"≤ {known_good:.1%}", none),
+            Check("change", "all traffic", "not judged", "review", "–", f"≤ {traffic:.1%}", none),
         ]
-    columns = ("key", "good", "decided")
-    mine = pl.read_parquet(candidate / ROWS, columns=columns)
-    theirs = pl.read_parquet(champion / ROWS, columns=("key", "decided"))
+    mine = pl.read_parquet(candidate / ROWS, columns=["key", "good", "decided"])
+    theirs = pl.read_parquet(champion / ROWS, columns=["key", "decided"])
     both = mine.join(theirs, on="key", suffix="_champion")
     good = both.filter("good")
     harmed = int((good["decided"] & ~good["decided_champion"]).sum())

@@ -14,7 +14,7 @@ from headgate.domains import get
 from headgate.registry.bundle import card, verify
 
 
-class Version(mlflow.pyfunc.PythonModel):
+class Version(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
     """The bundle's predictor behind MLflow's interface: rows of inputs in, rows of decisions out."""
 
     def load_context(self, context: Any) -> None:

@@ -38,12 +38,12 @@ def page(document: dict[str, Any], models: Iterable[dict[str, Any]], address: st
             f"<code>{escape(model['domain'])}</code>",
             str(model["version"] or "–"),
             f"<code>{escape((model['bundle'] or '–')[:12])}</code>",
-            escape(model["loaded_at"] or "–"),
+            escape((model["loaded_at"] or "–")[:19].replace("T", " ")),
             f'<span class="bad">{escape(model["problem"])}</span>' if model["problem"] else "as the registry says",
         ]
         for model in models
     ]
-    kinds = [[f'<code id="{kind}">/docs#{kind}</code>', escape(meaning)] for kind, meaning in KINDS.items()]
+    kinds = [[f'<code id="{kind}">/docs#{kind}</code>', _code(meaning)] for kind, meaning in KINDS.items()]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Headgate</title><style>{_STYLE}</style></head><body>
@@ -51,7 +51,7 @@ def page(document: dict[str, Any], models: Iterable[dict[str, Any]], address: st
 {_prose(document["info"]["description"])}
 <p><a href="/openapi.json">OpenAPI document</a> · <a href="/v1/models">models</a> · <a href="/metrics">metrics</a></p>
 <h2>Loaded</h2>
-{_table(["domain", "version", "bundle", "since", "state"], loaded)}
+{_table(["domain", "version", "bundle", "since (UTC)", "state"], loaded)}
 <h2>Endpoints</h2>
 {"".join(sections)}
 <h2>Problems</h2>
@@ -78,7 +78,7 @@ def _section(method: str, path: str, operation: dict[str, Any], schemas: dict[st
         parts.append(f"<h3>Answer</h3><pre>{escape(shown)}</pre>")
     for title, content in (("Takes", body), ("Answers", answer)):
         parts += [f"<h3>{title}: {name}</h3>{_fields(schemas[name])}" for name in _names((content or {}).get("schema"))]
-    errors = [[status, escape(a["description"])] for status, a in operation["responses"].items() if status[0] in "45"]
+    errors = [[status, _code(a["description"])] for status, a in operation["responses"].items() if status[0] in "45"]
     if errors:
         parts.append(f"<h3>Errors</h3>{_table(['status', 'when'], errors)}")
     return "".join(parts) + "</section>"

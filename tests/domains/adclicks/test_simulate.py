@@ -264,7 +264,7 @@ def test_every_scenario_is_described() -> None:
 
 
 def test_an_attack_multiplies_the_known_robots_on_one_day(simulated: Simulated) -> None:
-    calm, attack = (known(simulated(scenario, days=8, clicks_per_day=30_000)) for scenario in ("calm", "attack"))
+    calm, attack = (known(simulated(scenario, days=8, clicks_per_day=15_000)) for scenario in ("calm", "attack"))
 
     def robots(clicks: pl.DataFrame, day: int) -> int:
         return clicks.filter(pl.col("is_robot") & (pl.col("day") == day)).height

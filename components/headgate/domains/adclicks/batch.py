@@ -56,7 +56,7 @@ def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dic
     rows = label(pl.concat(tables), snapshots.purchasing(on, datetime.max.replace(tzinfo=UTC)))
     if not rows.bought.any() or rows.bought.all():
         raise DataRefused(
-            f"{int(rows.bought.sum()):,} of the {len(rows):,} clicks to judge led to a purchase, so nothing can be said "
+            f"{int(rows.bought.sum()):,} of the {len(rows):,} clicks led to a purchase, so nothing can be said "
             "them: give more days, or check the purchases."
         )
     with tempfile.TemporaryDirectory() as folder:

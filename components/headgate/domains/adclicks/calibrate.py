@@ -10,26 +10,12 @@ from numpy.typing import NDArray
 from headgate.calibration.calibrate import Calibration, calibrate
 from headgate.calibration.curves import Rows as Scored
 from headgate.domains.adclicks import baselines, table
+from headgate.domains.adclicks.limits import ALPHA, COVERAGE_FLOOR, DELTA, LEAST_HEAVY, LEAST_PURCHASES
 from headgate.domains.adclicks.predictor import THRESHOLDS, Predictor
 from headgate.domains.adclicks.slices import LEAVES, groups, pool
 from headgate.domains.adclicks.table import Rows
 from headgate.domains.adclicks.train import BASELINES
 from headgate.files import write_json
-
-#: The budget: at most this share of the purchasing users is wronged …
-ALPHA = 0.01
-
-#: … and the certificate that says so is wrong with at most this probability.
-DELTA = 0.05
-
-#: Every slice catches at least this share of what the heuristic holds for robots.
-COVERAGE_FLOOR = 0.05
-
-#: A floor asks nothing of a slice with fewer such clicks: one of three would be a share of 33 %.
-LEAST_HEAVY = 200
-
-#: A slice with fewer purchasing clicks than this to draw its curve from shares its parent's.
-LEAST_PURCHASES = 100
 
 WHO, WHAT = "purchasing users", "purchasing clicks"
 

@@ -4,22 +4,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headgate.domain import Comparison, Domain, Limits, Predictor
+from headgate.domain import Domain, Predictor
 from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.judge import judge
+from headgate.domains.adclicks.limits import LIMITS
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.simulate import SCENARIOS, simulate
 from headgate.domains.adclicks.snapshot import take
 from headgate.serving.slots import Slots
-
-LIMITS = Limits(
-    comparisons=(
-        Comparison("auc", margin=0.02, slice_margin=0.05),
-        Comparison("ivr", margin=0.10, slice_margin=0.25),
-        Comparison("fpr", margin=0.02, slice_margin=0.02),
-    ),
-    latency_ratio=3.0,
-)
 
 
 def _train(work: Path, out: Path) -> None:

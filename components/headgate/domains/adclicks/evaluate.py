@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from headgate.calibration.curves import curve
 from headgate.domains.adclicks import baselines, table
-from headgate.domains.adclicks.calibrate import ALPHA
 from headgate.domains.adclicks.features import FEATURES
+from headgate.domains.adclicks.limits import ALPHA
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.schema import DEVICES

@@ -178,7 +178,7 @@ def _hours(parts: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
 
 def _others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """For each day and hour [days, 24], the mean of that hour over the other days."""
-    return (values.sum(axis=0) - values) / (len(values) - 1)
+    return np.asarray((values.sum(axis=0) - values) / (len(values) - 1))
 
 
 def _lower_tail(labels: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,8 +195,7 @@ def _lower_tail(labels: NDArray[np.float64], expected: NDArray[np.float64]) -> N
     phi = max(float(np.median(spread[seen] / mean[seen] ** 2)) if seen.any() else 0.0, 0.01)
     phi *= 1 + 1 / (len(labels) - 1)
     mu = np.maximum(expected, 1e-9)
-    tail: NDArray[np.float64] = nbinom.cdf(labels, 1 / phi, 1 / (1 + phi * mu))
-    return tail
+    return np.asarray(nbinom.cdf(labels, 1 / phi, 1 / (1 + phi * mu)))
 
 
 def _share(row: dict[str, Any], column: str) -> str:

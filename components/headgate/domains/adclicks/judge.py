@@ -3,19 +3,10 @@
 from math import isfinite
 from pathlib import Path
 
-from headgate.domains.adclicks.calibrate import ALPHA
+from headgate.domains.adclicks.limits import KNOWN_GOOD_FLIPS, LEAST_EFFECTIVE, TRAFFIC_FLIPS
 from headgate.files import read_json
 from headgate.gate.change import change
 from headgate.gate.checks import Check
-
-#: Fitting on weighted clicks that are worth fewer than this is fitting noise.
-LEAST_EFFECTIVE = 200
-
-#: Share of the purchasing clicks known to be good that may newly be invalidated: twice the budget.
-KNOWN_GOOD_FLIPS = 2 * ALPHA
-
-#: Share of all decisions that may change before a person should look.
-TRAFFIC_FLIPS = 0.15
 
 
 def judge(work: Path, champion: Path | None) -> list[Check]:

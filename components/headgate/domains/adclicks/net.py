@@ -50,6 +50,9 @@ class Net(nn.Module):
     def __init__(self, mean: Tensor, scale: Tensor) -> None:
         """Layers of the sizes `HIDDEN` between the scaled vector and the logit."""
         super().__init__()
+        self.log: Tensor
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("log", torch.tensor(UNBOUNDED, dtype=torch.float32))
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
@@ -62,7 +65,8 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n] of vectors [n, d]."""
         logs = torch.log1p(torch.relu(x)) * self.log + x * (1 - self.log)
-        return self.layers((logs - self.mean) / self.scale).squeeze(-1)
+        logits: Tensor = self.layers((logs - self.mean) / self.scale)
+        return logits.squeeze(-1)
 
 
 class Score(nn.Module):
@@ -97,7 +101,7 @@ class _Batches(IterableDataset):
         repeats = max(1, -(-STEPS_AN_EPOCH * BATCH // n)) if self.shuffle else 1
         for _ in range(repeats):
             order = torch.randperm(n, generator=self.random) if self.shuffle else torch.arange(n)
-            for rows in order.split(BATCH):
+            for rows in torch.split(order, BATCH):
                 yield tuple(part[rows] for part in self.tensors)
 
 

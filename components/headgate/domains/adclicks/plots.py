@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from headgate.calibration.curves import curve
 from headgate.domains.adclicks.baselines import NAMES
-from headgate.domains.adclicks.calibrate import ALPHA
+from headgate.domains.adclicks.limits import ALPHA
 from headgate.domains.adclicks.predictor import THRESHOLDS
 from headgate.files import read_json
 from headgate.gate.change import ROWS

@@ -10,7 +10,7 @@ import filecmp
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -37,12 +37,13 @@ def check_file(path: Path, table: str) -> int:
     _check_columns(found, table, path)
     arrival = ARRIVAL[table]
     typed = _typed(found, table, strict=False)
-    here = typed[arrival].dt.date() == day
-    tests = [pl.len().alias("rows"), typed[arrival].filter(~here).min().alias("elsewhere")]
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    here = typed[arrival].is_between(midnight, midnight + timedelta(days=1), closed="left")
+    tests = [pl.len().alias("rows"), (~here).sum().alias("elsewhere")]
     tests += [pl.col(column).null_count().alias(f"nulls {column}") for column in typed]
     tests += [value.null_count().alias(f"misfits {column}") for column, value in typed.items()]
     looks = pl.concat(chain([pl.DataFrame(schema=found).select(tests)], _looks(path, tests)))
-    seen = looks.select(pl.col("elsewhere").min(), pl.exclude("elsewhere").sum()).row(0, named=True)
+    seen = looks.sum().row(0, named=True)
     for column, dtype in TABLES[table].items():
         nulls, misfits = seen[f"nulls {column}"], seen[f"misfits {column}"] - seen[f"nulls {column}"]
         if nulls and column not in NULLABLE[table]:
@@ -51,10 +52,10 @@ def check_file(path: Path, table: str) -> int:
             raise DataRefused(f"{path}: column {column} holds {misfits:,} values beyond {dtype}: correct them.")
     if table == "clicks" and not seen["rows"]:
         raise DataRefused(f"{path} holds no clicks: remove it, or export that day again.")
-    if seen["elsewhere"] is not None:
+    if seen["elsewhere"]:
         raise DataRefused(
-            f"{path}: column {arrival} holds {seen['elsewhere']:%Y-%m-%d %H:%M:%S} UTC, which is another day than the "
-            "file's: put each row in the file of its UTC day of arrival."
+            f"{path}: column {arrival} lies on another day in {seen['elsewhere']:,} rows: put each row in the file of "
+            "its UTC day of arrival."
         )
     return int(seen["rows"])
 

@@ -1,0 +1,37 @@
+"""What the gate and the calibration demand of a version of `adclicks`: plain values, in one place."""
+
+from headgate.domain import Comparison, Limits
+
+#: The budget: at most this share of the purchasing users is wronged …
+ALPHA = 0.01
+
+#: … and the certificate that says so is wrong with at most this probability.
+DELTA = 0.05
+
+#: Every slice catches at least this share of what the heuristic holds for robots …
+COVERAGE_FLOOR = 0.05
+
+#: … unless it has fewer such clicks than this: one of three would be a share of 33 %.
+LEAST_HEAVY = 200
+
+#: A slice with fewer purchasing clicks than this to draw its curve from shares its parent's.
+LEAST_PURCHASES = 100
+
+#: Fitting on weighted clicks that are worth fewer than this is fitting noise.
+LEAST_EFFECTIVE = 200
+
+#: Share of the purchasing clicks known to be good that may newly be invalidated: twice the budget.
+KNOWN_GOOD_FLIPS = 2 * ALPHA
+
+#: Share of all decisions that may change before a person should look.
+TRAFFIC_FLIPS = 0.15
+
+#: Against the champion, on the same clicks, paired by user.
+LIMITS = Limits(
+    comparisons=(
+        Comparison("auc", margin=0.02, slice_margin=0.05),
+        Comparison("ivr", margin=0.10, slice_margin=0.25),
+        Comparison("fpr", margin=0.02, slice_margin=0.02),
+    ),
+    latency_ratio=3.0,
+)
