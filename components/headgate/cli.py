@@ -34,19 +34,35 @@ def main() -> None:
     except HeadgateError as error:
         typer.secho(str(error), fg="red", err=True)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        typer.secho(
-            f"{_DISK[error.errno]} ({error.filename or 'while writing'}). Nothing was changed.", fg="red", err=True
-        )
-        sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("Stopped.", err=True)
         sys.exit(130)
+    except Exception as error:
+        typer.secho(_fault(error), fg="red", err=True)
+        sys.exit(1)
 
 
-_DISK = {28: "The disk is full: make room and run the command again", 122: "The disk quota is used up: make room"}
+def _fault(error: Exception) -> str:
+    """A sentence for a fault that nothing foresaw; its traceback goes to a file for whoever mends it."""
+    import errno
+    import traceback
+
+    causes: list[BaseException] = [error]
+    while cause := causes[-1].__cause__ or causes[-1].__context__:
+        causes.append(cause)
+    full = (errno.ENOSPC, errno.EDQUOT)
+    if any(getattr(c, "errno", None) in full or "No space left on device" in str(c) for c in causes):
+        return "The disk is full. What was there before is unchanged: make room and run the command again."
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    try:
+        log = settings.load().home / "logs" / "fault.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n")
+            file.writelines(traceback.format_exception(error))
+    except (OSError, HeadgateError):  # the log is a comfort, the sentence is what counts
+        return f"A fault that Headgate did not foresee ({said})."
+    return f"A fault that Headgate did not foresee ({said}). The whole story is in {log}."
 
 
 @app.command()

@@ -76,6 +76,9 @@ def prefect(settings: Settings) -> Iterator[None]:
         try:
             yield
         finally:
+            from prefect.logging.handlers import APILogWorker
+
+            APILogWorker.drain_all()  # the server is about to go
             os.environ.pop("PREFECT_API_URL", None)
 
 

@@ -7,6 +7,8 @@ the checkout. It reads the same `dvc.yaml`; only `params.yaml` is its own, writt
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,14 +71,9 @@ def record(settings: Settings, domain: str, stages: list[str]) -> dict[str, Any]
 
     The caller holds the lock of `exclusively`.
     """
-    from dvc.repo import Repo
-
-    with _quiet(), Repo(str(settings.datasets), _wait_for_lock=True) as repo:
-        names = [f"{stage}@{domain}" for stage in stages]
-        targets = [f"{settings.datasets / PIPELINE}:{name}" for name in names]  # else read in the working folder
-        for target in targets:
-            repo.commit(target, force=True)
-        repo.push(targets)
+    names = [f"{stage}@{domain}" for stage in stages]
+    _dvc(settings.datasets, "commit", "--force", *names)
+    _dvc(settings.datasets, "push", *names)
     lock = yaml.safe_load((settings.datasets / "dvc.lock").read_text(encoding="utf-8"))
     return {"schema": lock["schema"], "stages": {name: lock["stages"][name] for name in names}}
 
@@ -91,9 +88,6 @@ def data_version(lock: dict[str, Any]) -> str:
 
 def checkout(settings: Settings, lock: dict[str, Any], target: Path) -> list[Path]:
     """Restore from the DVC remote the folders that `lock` recorded, each verified, as folders of `target`."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"{target} is not empty: give a new folder with --out.")
     with atomic_folder(target) as draft:
@@ -106,13 +100,7 @@ def checkout(settings: Settings, lock: dict[str, Any], target: Path) -> list[Pat
         plain = {name: {"cmd": "true", "outs": [out["path"] for out in s["outs"]]} for name, s in slim.items()}
         _write(draft / PIPELINE, yaml.safe_dump({"stages": plain}))
         _write(draft / "dvc.lock", yaml.safe_dump({"schema": lock["schema"], "stages": slim}))
-        try:
-            with _quiet(), Repo(str(draft)) as repo:
-                repo.pull()
-        except DvcException as error:
-            raise HeadgateError(
-                f"The data could not be restored from the DVC remote ({error}): check HEADGATE_DATA_REMOTE."
-            ) from error
+        _dvc(draft, "pull")
         shutil.rmtree(draft / ".dvc")
         for extra in (PIPELINE, "dvc.lock", ".dvcignore"):
             (draft / extra).unlink(missing_ok=True)
@@ -144,25 +132,22 @@ def exclusively(settings: Settings, what: str, *, wait: float = 0.0) -> Iterator
         yield
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """DVC draws progress bars of its own on stderr; ours tell what matters."""
-    import logging
-
-    before = os.environ.get("DVC_NO_PROGRESS")
-    logging.getLogger("dvc").setLevel(logging.ERROR)
-    os.environ["DVC_NO_PROGRESS"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("DVC_NO_PROGRESS", None)
+def _dvc(root: Path, *arguments: str) -> None:
+    """Run a DVC command in the project at `root`. In a process of its own: DVC reads paths in the working folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments, "--quiet"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise HeadgateError(
+            f"DVC could not {arguments[0]} the data: {said[:500]}. Check the disk and HEADGATE_DATA_REMOTE."
+        )
 
 
 def _config(settings: Settings, *, cache: Path | None = None, verify: bool = False) -> str:
     """DVC's configuration: no git, cache and remote in the state folder unless a remote was set."""
     store = settings.home / "dvc"
-    remote = settings.data_remote or str(store / "remote" / "files" / "md5")
+    remote = settings.data_remote or str(store / "cache")  # a local remote and the cache are one: one copy on disk
     cache = cache or store / "cache"
     lines = [
         "[core]",

@@ -47,7 +47,7 @@ def client(settings: Settings) -> "MlflowClient":
     import mlflow
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*stages.*", category=FutureWarning)
     uri = tracking_uri(settings)
     mlflow.set_tracking_uri(uri)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from headgate.calibration.calibrate import Calibration, calibrate
 from headgate.calibration.curves import Rows as Scored
 from headgate.domains.adclicks import baselines, table
-from headgate.domains.adclicks.limits import ALPHA, COVERAGE_FLOOR, DELTA, LEAST_HEAVY, LEAST_PURCHASES
+from headgate.domains.adclicks.limits import ALPHA, COVERAGE_FLOOR, DELTA, LEAST_HEAVY_USERS, LEAST_PURCHASES
 from headgate.domains.adclicks.predictor import THRESHOLDS, Predictor
 from headgate.domains.adclicks.slices import LEAVES, groups, pool
 from headgate.domains.adclicks.table import Rows
@@ -67,6 +67,6 @@ def _calibrate(
         Scored.of(score, group[rows.leaf], rows.bought, rows.user, rows.click_id.to_numpy(), rows.heavy)
         for rows, score in ((a, score_a), (b, score_b))
     )
-    heavy = np.bincount(older.slice[older.caught], minlength=len(slices))
-    floors = {name: COVERAGE_FLOOR for name, count in zip(slices, heavy, strict=True) if count >= LEAST_HEAVY}
+    heavy = [len(np.unique(a.user[a.heavy & (older.slice == index)])) for index in range(len(slices))]
+    floors = {name: COVERAGE_FLOOR for name, users in zip(slices, heavy, strict=True) if users >= LEAST_HEAVY_USERS}
     return calibrate(older, newer, slices, alpha=ALPHA, delta=DELTA, floors=floors, compare=compare)

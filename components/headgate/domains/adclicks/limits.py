@@ -11,8 +11,8 @@ DELTA = 0.05
 #: Every slice catches at least this share of what the heuristic holds for robots …
 COVERAGE_FLOOR = 0.05
 
-#: … unless it has fewer such clicks than this: one of three would be a share of 33 %.
-LEAST_HEAVY = 200
+#: … unless these clicks are of fewer users than this: the share of a handful says nothing of robots.
+LEAST_HEAVY_USERS = 10
 
 #: A slice with fewer purchasing clicks than this to draw its curve from shares its parent's.
 LEAST_PURCHASES = 100
