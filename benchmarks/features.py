@@ -43,6 +43,7 @@ from headgate.domains.adclicks.windows import (
 SEED = 20
 ENTITIES_PER_SAMPLED = 50  # pandas counts distinct members for one entity in this many, whole, and is extrapolated
 ONLINE = 200_000  # clicks that the online store is asked for
+NAMES = {"polars": "Polars", "duckdb": "DuckDB"}
 ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 DISTINCT = (("user", "ip", DAY), *(("ip", member, window) for member in ("session", "user") for window in (HOUR, DAY)))
 
@@ -62,7 +63,7 @@ def write_day(folder: Path, n: int) -> None:
     """Write about `n` clicks of one day, in no order and one in 200 twice, and the purchases of one in 50."""
     draw = np.random.default_rng(SEED)
     users = max(n // 10, 1)
-    user = (20 * (users / 20 + 1) ** draw.random(n) - 20).astype(np.int64)  # user k as 1 / (k + 20), the first 0.6 %
+    user = (20 * (users / 20 + 1) ** draw.random(n) - 20).astype(np.int64)  # user k in proportion to 1 / (k + 20)
     gateway = draw.random(n) < 0.1  # fifty IPs carry a tenth of the clicks
     received = 1_767_225_600 * SECOND + draw.integers(0, DAY.seconds * SECOND, n)
     clicks = pl.DataFrame(
@@ -301,14 +302,16 @@ def report(runs: dict[str, list[Run]], command: str, n: int) -> str:
     cost = {task: of_task[0].cost for task, of_task in runs.items()}
     extrapolated = [n * one for one in per_click["distinct_pandas"]]
     engine, other = sorted(("polars", "duckdb"), key=lambda name: middle[f"tables_{name}"])
+    repeats, sampled = len(runs["counts_kernel"]), cost["distinct_pandas"].clicks
     held = cost["counts_kernel"].check / cost["counts_pandas"].check
     return f"""# Features of {n:,} clicks
 
     {command}
 
 {machine()}
-{len(runs["counts_kernel"])} repeats, each a process of its own on one core with one thread; CPU seconds, median (range). Data: {n:,} synthetic
-clicks of one day, seed {SEED}, {n // 10:,} users of whom the first has 0.6 % of the clicks, fifty gateways with a tenth of them.
+{repeats} repeats, each a process of its own on one core with one thread; CPU seconds, median (range).
+Data: {n:,} synthetic clicks of one day, seed {SEED}; {n // 10:,} users, of whom user k clicks in proportion to
+1 / (k + 20); fifty gateways with a tenth of the clicks.
 
 ## Trailing counts and distinct members
 
@@ -325,7 +328,7 @@ the groups, the kernel brings it back to the order of the clicks. pandas' window
 kernel's up to one bucket less, so the kernel holds {100 * held:.1f} % of what pandas holds.
 
 pandas has no rolling distinct count: it applies `np.unique` to each window, here for one user and one IP in
-{ENTITIES_PER_SAMPLED} with all their clicks ({cost["distinct_pandas"].clicks:,} clicks on the average of the five), extrapolated to {n:,} clicks in proportion.
+{ENTITIES_PER_SAMPLED} with all their clicks ({sampled:,} on the average of the five), extrapolated to {n:,} in proportion.
 
 ## All 23 features
 
@@ -351,9 +354,6 @@ integers, join the first purchase, write Parquet (zstd). Both write the same row
 """
 
 
-NAMES = {"polars": "Polars", "duckdb": "DuckDB"}
-
-
 def machine() -> str:
     """The processor, how busy it is, and the versions that matter."""
     info = Path("/proc/cpuinfo")
@@ -361,7 +361,7 @@ def machine() -> str:
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "polars", "duckdb", "pandas"))
     return (
-        f"{model}, {os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} from other work and this; "
+        f"{model}, {os.cpu_count()} cores, load average {os.getloadavg()[1]:.1f} with this; "
         f"{platform.system()}, Python {platform.python_version()}, {packages}."
     )
 

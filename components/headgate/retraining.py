@@ -41,6 +41,7 @@ def retrain(
         if str(checkout) not in sys.path:
             sys.path.insert(0, str(checkout))
         from flows.retrain import retrain as flow
+        from prefect.logging.handlers import APILogWorker
 
         with datasets.exclusively(settings, domain):
             outcome_file(settings, domain).unlink(missing_ok=True)
@@ -51,6 +52,7 @@ def retrain(
         print(f"Retraining {domain} on {source} as of {as_of:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
         arguments = {"as_of": as_of, "recalibrate_only": recalibrate_only, "seed": seed}
         _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
+        APILogWorker.drain_all()  # the server may be about to go
         outcome = Outcome.read(settings, domain)
         if outcome is None:
             raise HeadgateError(f"The run of {domain} ended without an outcome; the champion was left as it is.")
@@ -76,9 +78,6 @@ def prefect(settings: Settings) -> Iterator[None]:
         try:
             yield
         finally:
-            from prefect.logging.handlers import APILogWorker
-
-            APILogWorker.drain_all()  # the server is about to go
             os.environ.pop("PREFECT_API_URL", None)
 
 

@@ -36,7 +36,7 @@ def plots(work: Path, out: Path) -> None:
     rows = pl.read_parquet(work / "evaluate" / ROWS)
     thresholds = read_json(work / "calibrate" / "bundle" / THRESHOLDS)
     hours = pl.read_csv(work / "validate" / "hours.csv")
-    _save(out / "ivr_fpr.png", (12, 5), lambda figure: _curves(figure, rows, thresholds))
+    _save(out / "ivr_fpr.png", (12, 5.6), lambda figure: _curves(figure, rows, thresholds))
     _save(out / "scores.png", (12, 4), lambda figure: _scores(figure, rows))
     _save(out / "week.png", (12, 3.6), lambda figure: _week(figure, hours))
 
@@ -70,15 +70,18 @@ def _curves(figure: Figure, rows: pl.DataFrame, thresholds: dict) -> None:
     left.set(
         title="Each slice; the dots are where it operates", xlim=(-0.001, 6 * ALPHA), ylim=(0, max(top * 1.1, 0.05))
     )
-    left.legend(fontsize=7, loc="lower right")
+    left.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+    highest = 0.0
     for number, name in enumerate(NAMES):
         c = curve(rows[f"score_{name}"].to_numpy(), rows["good"].to_numpy())
-        right.step(c.h / c.h[-1], c.n / c.n[-1], where="post", color=_COLOURS[number], lw=1.3, label=name)
+        fpr, ivr = c.h / c.h[-1], c.n / c.n[-1]
+        right.step(fpr, ivr, where="post", color=_COLOURS[number], lw=1.3, label=name)
+        highest = max(highest, float(np.interp(6 * ALPHA, fpr, ivr)))
     good = rows.filter("good")
     right.plot(good["decided"].mean(), rows["decided"].mean(), "o", color=_COLOURS[0], ms=8, mec="white", zorder=5)
     right.axvline(ALPHA, color="grey", ls=":", lw=1)
-    right.set(title="All traffic; dotted: the budget", xlim=(-0.001, 6 * ALPHA), ylim=(0, None))
-    right.legend(fontsize=8, loc="lower right")
+    right.set(title="All traffic; dotted: the budget", xlim=(-0.001, 6 * ALPHA), ylim=(0, highest * 1.1))
+    right.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
     for axes in (left, right):
         _percent(axes, "purchasing clicks invalidated (FPR)", "clicks invalidated (IVR)")
 

@@ -1,0 +1,35 @@
+"""What many tests share: a state folder of their own, and small simulated data, made once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headgate import settings
+
+#: What a person's shell may hold and a test must not see.
+SETTINGS = ("HEADGATE_", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "AWS_")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the person who runs the tests leaks in; the state folder is a scratch one."""
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith(SETTINGS) and name != "AWS_CA_BUNDLE":
+            patch.delenv(name)
+    patch.setenv("HEADGATE_HOME", str(tmp_path_factory.mktemp("state")))
+    settings.load()
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """17 days of calm clicks, enough to certify a budget of 1 %; the as-of is 2026-01-22."""
+    from headgate.domains.adclicks.simulate import simulate
+
+    out = tmp_path_factory.mktemp("data") / "calm"
+    simulate(out, days=17, clicks_per_day=25_000, seed=5)
+    return out
