@@ -1,9 +1,10 @@
 """The profile of a snapshot of clicks, and what it must look like before anything is trained on it.
 
-Purchases are expected hour by hour: an hour's count is held against the same hour of the other days, by a negative
-binomial whose dispersion is the days' own, so sales and quiet days are no alarm and an empty night is none either. An
-hour is called low only where both the count and the share of clicks are: an attack lowers the share alone, a quiet
-hour the count alone, a feed that lost its labels both.
+Labels are expected hour by hour. An hour's count is held against the same hour of the other days, scaled by what the
+hours of its own day that are not near it say of that day, so sales, weekends and holidays are no alarm; a whole day is
+held against the other days. Both by a negative binomial with the data's own dispersion, so an empty night is no alarm
+either. A count is low only where the share of clicks is low too: an attack lowers the share alone, a quiet hour the
+count alone, a feed that lost its labels both.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -19,11 +20,16 @@ from headgate.domains.adclicks import snapshot as snapshots
 from headgate.domains.adclicks.schema import DEVICES
 from headgate.domains.adclicks.snapshot import HIGH_RFM, Snapshot
 
+Floats = NDArray[np.float64]
+
 #: The rhythm of a week is judged from this many whole days on.
 RHYTHM_DAYS = 7
 
-#: An hour is low below this probability: some 700 hours are tested a day, and a false alarm should be rare in a year.
-LOW_HOUR = 1e-7
+#: Hours this near say nothing of a day's level: they may have lost their labels too.
+NEAR_HOURS = 6
+
+#: An hour is low below this probability: some 700 are tested a day, and a false alarm should be rare in a year.
+LOW_HOUR = 1e-6
 
 
 def profile(folder: Path) -> Profile:
@@ -156,46 +162,65 @@ def _hours(parts: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
     frame = frame.join(parts.group_by("hour").sum(), on="hour", how="left").fill_null(0).sort("hour")
     clicks = frame["clicks"].to_numpy().astype(float).reshape(days, 24)
     tables = []
-    for source in ("purchases", "accounts"):
+    for source, words in (("purchases", "purchases"), ("accounts", "clicks of high RFM")):
         labels = frame[source].to_numpy().astype(float).reshape(days, 24)
-        expected = _others(labels)
-        p_count = _lower_tail(labels, expected)
-        p_share = _lower_tail(labels, clicks * _others(labels) / np.maximum(_others(clicks), 1))
-        tables.append(
-            pl.DataFrame(
-                {
-                    "key": frame["hour"].dt.strftime("%a %Y-%m-%d %H:%M UTC"),
-                    "source": "purchases" if source == "purchases" else "clicks of high RFM",
-                    "labels": labels.ravel().astype(int),
-                    "expected": expected.ravel(),
-                    "p": np.maximum(p_count, p_share).ravel(),
-                    "why": pl.Series([None] * len(frame), dtype=pl.String),
-                }
+        whole = labels.sum(axis=1, keepdims=True), clicks.sum(axis=1, keepdims=True)
+        for name, counted, seen, level in (
+            ("%a %Y-%m-%d %H:%M UTC", labels, clicks, True),
+            ("%a %Y-%m-%d, the whole day", *whole, False),
+        ):
+            expected, p = _low(counted, seen, level=level)
+            tables.append(
+                pl.DataFrame(
+                    {
+                        "key": frame["hour"].gather_every(24 // counted.shape[1]).dt.strftime(name),
+                        "source": [words] * counted.size,
+                        "labels": counted.ravel().astype(int),
+                        "expected": expected.ravel(),
+                        "p": p.ravel(),
+                        "why": pl.Series([None] * counted.size, dtype=pl.String),
+                    }
+                )
             )
-        )
     return pl.concat(tables)
 
 
-def _others(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each day and hour [days, 24], the mean of that hour over the other days."""
+def _low(labels: Floats, clicks: Floats, *, level: bool) -> tuple[Floats, Floats]:
+    """Expected labels [days, hours], and the probability of so few by count and by share of clicks, the larger."""
+    usual = _others(labels)
+    share = clicks * usual / np.maximum(_others(clicks), 1)
+    far = np.ones((labels.shape[1],) * 2)
+    if level:
+        hour = np.arange(labels.shape[1])
+        far = (np.abs(hour[:, None] - hour) > NEAR_HOURS).astype(float)
+        usual, share = (mean * _ratio(labels @ far, mean @ far) for mean in (usual, share))
+    known = labels @ far if level else np.full_like(labels, np.inf)
+    return usual, np.maximum(*(_lower_tail(labels, mean, known) for mean in (usual, share)))
+
+
+def _others(values: Floats) -> Floats:
+    """For each day and hour, the mean of that hour over the other days."""
     return np.asarray((values.sum(axis=0) - values) / (len(values) - 1))
 
 
-def _lower_tail(labels: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(count ≤ labels) [days, 24] under a negative binomial with mean `expected` and the days' own dispersion.
+def _ratio(seen: Floats, expected: Floats) -> Floats:
+    return np.asarray(seen / np.maximum(expected, 1e-9))
 
-    Var = μ + φ μ²; φ is the median over hours of its moment estimate from the days of that hour, at least 0.01: a few
-    days with a fault do not widen it. The spread of the mean itself, estimated from the other days, is added.
+
+def _lower_tail(labels: Floats, expected: Floats, known: Floats) -> Floats:
+    """P(count ≤ labels) under negative binomials with means `expected`, whose level rests on `known` labels.
+
+    Var = μ + φ μ²; φ is the median over hours of its moment estimate from the days of that hour, at least 0.01, so that
+    a few days with a fault do not widen it, and what the mean itself is uncertain by.
     """
     from scipy.stats import nbinom
 
-    mean = labels.mean(axis=0)
-    spread = labels.var(axis=0, ddof=1) - mean
-    seen = mean > 1
-    phi = max(float(np.median(spread[seen] / mean[seen] ** 2)) if seen.any() else 0.0, 0.01)
-    phi *= 1 + 1 / (len(labels) - 1)
     mu = np.maximum(expected, 1e-9)
-    return np.asarray(nbinom.cdf(labels, 1 / phi, 1 / (1 + phi * mu)))
+    excess = ((labels - mu) ** 2 - mu).mean(axis=0) / (mu**2).mean(axis=0)
+    busy = labels.mean(axis=0) > 1
+    phi = max(float(np.median(excess[busy])) if busy.any() else 0.0, 0.01)
+    phi_all = phi * (1 + 1 / (len(labels) - 1)) + 1 / np.maximum(known, 1)
+    return np.asarray(nbinom.cdf(labels, 1 / phi_all, 1 / (1 + phi_all * mu)))
 
 
 def _share(row: dict[str, Any], column: str) -> str:

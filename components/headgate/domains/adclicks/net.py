@@ -24,10 +24,10 @@ from headgate.domains.adclicks.features import FEATURES
 
 HIDDEN = (64, 32, 16)
 LEARNING_RATE = 2e-3
-L2 = 1e-4
+L2 = 1e-6
 BATCH = 2048
 EPOCHS = 40
-PATIENCE = 4
+PATIENCE = 8
 #: Fewer steps an epoch than this, and epochs are made longer: early stopping should judge real progress.
 STEPS_AN_EPOCH = 30
 

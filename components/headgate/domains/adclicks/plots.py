@@ -125,7 +125,7 @@ def _week(figure: Figure, hours: pl.DataFrame) -> None:
         axes.text(0.5, 0.5, hours["why"][0], ha="center", va="center")
         axes.axis("off")
         return
-    bought = hours.filter(pl.col("source") == "purchases").tail(7 * 24)
+    bought = hours.filter((pl.col("source") == "purchases") & pl.col("key").str.ends_with("UTC")).tail(7 * 24)
     grid = np.full((7, 24), np.nan)
     for key, labels, expected, p in bought.select("key", "labels", "expected", "p").iter_rows():
         day, hour = _DAYS.index(key[:3]), int(key[15:17])
