@@ -1,4 +1,4 @@
-"""The daily path as a user lives it: a first champion, the same day again, a bad day, new thresholds, and its answers."""
+"""The daily path as a user lives it: a first champion, the same day again, a bad day, new thresholds, answers."""
 
 import subprocess
 import sys
@@ -87,15 +87,16 @@ def test_a_day_without_labels_is_refused_and_changes_nothing(
     here: Settings, first: tuple[Outcome, str], calm: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "outage"
+    hours = pl.col("event_time").is_between(
+        datetime(2026, 1, 20, 12, tzinfo=UTC), datetime(2026, 1, 20, 18, tzinfo=UTC)
+    )
+    unlabelled = pl.read_parquet(calm / "clicks" / "2026-01-20.parquet").filter(hours)
     for path in calm.rglob("*.parquet"):
         target = source / path.relative_to(calm)
         target.parent.mkdir(parents=True, exist_ok=True)
         frame = pl.read_parquet(path)
         if path.parent.name == "purchases":
-            lost = pl.col("purchased_at").is_between(
-                datetime(2026, 1, 20, 9, tzinfo=UTC), datetime(2026, 1, 20, 21, tzinfo=UTC)
-            )
-            frame = frame.filter(~lost)
+            frame = frame.join(unlabelled, on="click_id", how="anti")
         frame.write_parquet(target)
     before = _champion(here)
     outcome, state = _retrain(here, source)
