@@ -35,7 +35,7 @@ retrain: $(READY)
 	@$(BIN)/headgate demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not nightly"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not nightly"
 
 nightly: $(READY)
 	@$(BIN)/python -m pytest -m nightly

@@ -1,5 +1,6 @@
 """Atomic writes and content hashes: a reader sees a whole file or folder, or none."""
 
+import ctypes
 import hashlib
 import json
 import os
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and a flag of renameat2(2)
 
 
 @contextmanager
@@ -23,14 +26,22 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         yield draft
         if target.exists():
-            old = draft.with_name(draft.name + "-old")
-            target.rename(old)
-            draft.rename(target)
-            shutil.rmtree(old)
+            _exchange(draft, target)  # the draft is now what was there, and goes
         else:
             draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _exchange(draft: Path, target: Path) -> None:
+    """Swap two folders in one step, so that there is always one under `target`'s name; in two where none is offered."""
+    swap = getattr(ctypes.CDLL(None), "renameat2", None)  # Linux; Python does not offer it
+    if swap is not None and swap(_HERE, os.fsencode(draft), _HERE, os.fsencode(target), _RENAME_EXCHANGE) == 0:
+        return
+    old = draft.with_name(draft.name + "-old")
+    target.rename(old)
+    draft.rename(target)
+    old.rename(draft)
 
 
 @contextmanager
@@ -69,12 +80,3 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link `source` to `target`, or copy it where the file system cannot."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from headgate.errors import HeadgateError
 from headgate.gate.checks import Check
 
 #: The batch is decided this often; the quickest counts, since other processes only ever slow it down.
@@ -106,4 +107,7 @@ def _memory() -> int:
 
 if __name__ == "__main__":
     arguments = [Path(argument) for argument in sys.argv[1:]]
-    print(json.dumps(_probe(arguments[0], arguments[1] if len(arguments) > 1 else None)))
+    try:
+        print(json.dumps(_probe(arguments[0], arguments[1] if len(arguments) > 1 else None)))
+    except HeadgateError as error:
+        sys.exit(str(error))

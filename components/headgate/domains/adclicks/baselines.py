@@ -3,7 +3,7 @@
 They are kept in the bundle as JSON and LightGBM's own text, and are in every scorecard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ LIGHTGBM_PATIENCE = 30
 RULES = tuple(name for name in FEATURES if name.startswith(("user_clicks_", "user_velocity_")))
 
 
-def train(fit: Sample, stop: Sample, out: Path, *, seed: int) -> None:
-    """Fit the baselines on `fit`, settle their one setting on `stop`, and write them to `out`."""
+def train(fit: Sample, parts: Sequence[tuple[Sample, Sample]], out: Path, *, seed: int) -> None:
+    """Fit the baselines on `fit`, settle their one setting on `parts`, and write them to `out`.
+
+    A part is what to fit on and what to hold that against. Several of them settle it by the mean (cross-validation).
+    """
     import lightgbm
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
@@ -47,13 +50,21 @@ def train(fit: Sample, stop: Sample, out: Path, *, seed: int) -> None:
     out.mkdir(parents=True)
     x = logs(fit.x)
     mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
-    scaled, stopped = (x - mean) / scale, (logs(stop.x) - mean) / scale
 
-    def ranks(strength: float) -> tuple[float, LogisticRegression]:
-        model = LogisticRegression(C=strength, max_iter=500).fit(scaled, fit.target, sample_weight=fit.weight)
-        return roc_auc_score(stop.target, model.decision_function(stopped), sample_weight=stop.weight), model
+    def scaled(sample: Sample) -> NDArray[np.float32]:
+        return np.asarray((logs(sample.x) - mean) / scale)
 
-    _, logistic = max((ranks(strength) for strength in (0.01, 1.0)), key=lambda found: found[0])
+    def regression(strength: float, sample: Sample) -> LogisticRegression:
+        model = LogisticRegression(C=strength, max_iter=500)
+        return model.fit(scaled(sample), sample.target, sample_weight=sample.weight)
+
+    def quality(score: NDArray[np.floating], held: Sample) -> float:
+        return float(roc_auc_score(held.target, score, sample_weight=held.weight))
+
+    def strong(strength: float) -> float:
+        return _mean(quality(regression(strength, part).decision_function(scaled(held)), held) for part, held in parts)
+
+    logistic = regression(max((0.01, 1.0), key=strong), fit)
     write_json(
         out / "logistic.json",
         {
@@ -63,21 +74,22 @@ def train(fit: Sample, stop: Sample, out: Path, *, seed: int) -> None:
             "intercept": float(logistic.intercept_[0]),
         },
     )
-    names = list(FEATURES)
-    data = lightgbm.Dataset(fit.x, fit.target, weight=fit.weight, feature_name=names, free_raw_data=False)
-    held = data.create_valid(stop.x, stop.target, weight=stop.weight)
-    trees = lightgbm.train(
-        LIGHTGBM | {"seed": seed},
-        data,
-        LIGHTGBM_ROUNDS,
-        valid_sets=[held],
-        callbacks=[lightgbm.early_stopping(LIGHTGBM_PATIENCE, verbose=False)],
-    )
-    (out / "lightgbm.txt").write_text(trees.model_to_string(num_iteration=trees.best_iteration), encoding="utf-8")
-    quality = {
-        name: roc_auc_score(stop.target, stop.x[:, FEATURES.index(name)], sample_weight=stop.weight) for name in RULES
-    }
-    best = max(quality, key=lambda name: quality[name])
+
+    def trees(sample: Sample, rounds: int, held: Sample | None = None) -> lightgbm.Booster:
+        data = lightgbm.Dataset(sample.x, sample.target, weight=sample.weight, feature_name=list(FEATURES))
+        valid = [data.create_valid(held.x, held.target, weight=held.weight)] if held else None
+        stop = [lightgbm.early_stopping(LIGHTGBM_PATIENCE, verbose=False)] if held else None
+        return lightgbm.train(LIGHTGBM | {"seed": seed}, data, rounds, valid_sets=valid, callbacks=stop)
+
+    stopped = [trees(part, LIGHTGBM_ROUNDS, held) for part, held in parts]
+    rounds = round(_mean(booster.best_iteration for booster in stopped))
+    booster = stopped[0] if len(parts) == 1 else trees(fit, rounds)
+    (out / "lightgbm.txt").write_text(booster.model_to_string(num_iteration=rounds), encoding="utf-8")
+
+    def ranking(name: str) -> float:
+        return _mean(quality(held.x[:, FEATURES.index(name)], held) for _, held in parts)
+
+    best = max(RULES, key=ranking)
     top = float(np.log1p(fit.x[:, FEATURES.index(best)]).max())
     write_json(out / "rule.json", {"feature": best, "top": top})
 
@@ -101,3 +113,7 @@ def _logistic(model: dict[str, Any], x: NDArray[np.float32]) -> NDArray[np.float
     scaled = (logs(x) - np.array(model["mean"])) / np.array(model["scale"])
     margin: NDArray[np.float64] = scaled @ np.array(model["coefficients"]) + model["intercept"]
     return 1 / (1 + np.exp(-margin))
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

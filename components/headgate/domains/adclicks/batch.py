@@ -57,7 +57,7 @@ def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dic
     if not rows.bought.any() or rows.bought.all():
         raise DataRefused(
             f"{int(rows.bought.sum()):,} of the {len(rows):,} clicks led to a purchase, so nothing can be said "
-            "them: give more days, or check the purchases."
+            "of them: give more days, or check the purchases."
         )
     with tempfile.TemporaryDirectory() as folder:
         card = evaluate(bundle, rows, Path(folder))

@@ -89,25 +89,26 @@ def _feed(daily: pl.DataFrame, bought: pl.DataFrame, snapshot: Snapshot, hours: 
     total = int(daily["clicks"].sum())
     mature = hours.filter(pl.col("hour").is_between(snapshot.start, snapshot.mature_until, closed="left"))
     newest: datetime = daily["newest"].max()  # type: ignore[assignment]
+    day, repeats, clicks = _worst_day(daily)
     return pl.DataFrame(
         {
             "key": ["feed"],
             "age_hours": [(snapshot.as_of - newest).total_seconds() / 3600],
-            "duplicates": [1 - int(daily["ids"].sum()) / total],
+            "duplicates": [repeats / clicks],
             "future": [int(daily["future"].sum()) / total],
             "late": [int(daily["late"].sum()) / total],
             "clicks": [int(mature["clicks"].sum())],
             "humans": [int(mature["purchases"].sum())],
             "slow_labels": [float((bought["hours"] > snapshots.MATURITY.total_seconds() / 3600).mean() or 0.0)],  # type: ignore[arg-type]
-            "worst_day": [_worst_day(daily)],
+            "worst_day": [f"{repeats:,} of {clicks:,} clicks that arrived on {day}"],
         }
     )
 
 
-def _worst_day(daily: pl.DataFrame) -> str:
-    """The day with most repeated ids, in words."""
-    row = daily.sort((pl.col("clicks") - pl.col("ids")) / pl.col("clicks")).row(-1, named=True)
-    return f"{row['clicks'] - row['ids']:,} of {row['clicks']:,} clicks that arrived on {row['day']}"
+def _worst_day(daily: pl.DataFrame) -> tuple[date, int, int]:
+    """The day with the largest share of repeated ids, how many those are, and its clicks."""
+    counted = daily.filter(pl.col("clicks") > 0).select("day", repeats=pl.col("clicks") - pl.col("ids"), of="clicks")
+    return counted.sort(pl.col("repeats") / pl.col("of"), "day").row(-1)
 
 
 def _columns(daily: pl.DataFrame) -> pl.DataFrame:
@@ -254,7 +255,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     ),
     Expectation(
         "duplicates", "feed", "duplicates",
-        lambda row: f"{_share(row, 'duplicates')} repeat a click_id, most of them {row['worst_day']}",
+        lambda row: f"{row['duplicates']:.2%} of a day repeat a click_id, {row['worst_day']}",
         "A feed delivered twice: remove the copies at the source.",
         high=0.01,
     ),

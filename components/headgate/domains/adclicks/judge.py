@@ -19,8 +19,9 @@ def judge(work: Path, champion: Path | None) -> list[Check]:
 
 
 def _training(record: dict) -> list[Check]:
-    losses = [epoch["stop_loss"] for epoch in record["losses"]]
-    falling = all(map(isfinite, losses)) and len(losses) > 0 and min(losses) <= losses[0]
+    losses = [epoch["train_loss"] for epoch in record["losses"]]
+    stopping = [epoch["stop_loss"] for epoch in record["losses"]]
+    falling = len(losses) > 1 and all(map(isfinite, losses + stopping)) and losses[-1] < losses[0]
     size = record["effective_sample_size"]
     enough = size >= LEAST_EFFECTIVE
     return [
@@ -29,7 +30,7 @@ def _training(record: dict) -> list[Check]:
             "loss",
             "passed" if falling else "failed",
             "refuse",
-            f"{losses[0]:.4f} → {min(losses):.4f}" if losses else "–",
+            f"{losses[0]:.4f} → {losses[-1]:.4f}" if losses else "–",
             "finite, falling",
             f"{len(losses)} epochs on {record['rows']:,} clicks, {record['humans']:,} of them human."
             if falling

@@ -7,6 +7,7 @@ probability. Logarithm and scaling are its first layer, so the vector that count
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -70,16 +71,16 @@ class Net(nn.Module):
 
 
 class Score(nn.Module):
-    """The net as it is exported: vectors [n, d] in, scores [n] in [0, 1] out."""
+    """What is exported: vectors [n, d] in, scores [n] in [0, 1] out; of several nets, their mean."""
 
-    def __init__(self, net: Net) -> None:
-        """Wrap a trained net."""
+    def __init__(self, nets: Sequence[Net]) -> None:
+        """Wrap trained nets."""
         super().__init__()
-        self.net = net
+        self.nets = nn.ModuleList(nets)
 
     def forward(self, features: Tensor) -> Tensor:
         """Scores [n] of vectors [n, d]."""
-        return torch.sigmoid(self.net(features))
+        return torch.stack([torch.sigmoid(net(features)) for net in self.nets]).mean(dim=0)
 
 
 def logs(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,13 +192,13 @@ def train(fit: Sample, stop: Sample, *, seed: int) -> tuple[Net, list[dict[str, 
     return module.net.cpu().eval(), module.losses
 
 
-def export(net: Net, path: Path) -> None:
-    """Write the net with its scaling and sigmoid as ONNX: input `features` [n, d], output `score` [n]."""
+def export(nets: Sequence[Net], path: Path) -> None:
+    """Write the nets with scaling, sigmoid and mean as one ONNX: input `features` [n, d], output `score` [n]."""
     example = torch.zeros(2, len(FEATURES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Score(net).eval(),
+            Score(nets).eval(),
             (example,),
             str(path),
             input_names=["features"],

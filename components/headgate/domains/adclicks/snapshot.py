@@ -14,6 +14,7 @@ was certified and compared on are those it never learned from. In time, the newe
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +29,7 @@ from headgate.domain import Request
 from headgate.domains.adclicks import raw
 from headgate.domains.adclicks.schema import TABLES
 from headgate.errors import DataRefused, UsageError
-from headgate.files import link_or_copy, read_json, write_json
+from headgate.files import read_json, write_json
 
 #: Days of mature clicks that a run learns from and is judged on: two full weeks.
 DAYS = 14
@@ -95,8 +96,7 @@ def take(request: Request, out: Path) -> None:
         base = Path(request.base)
         if not (base / "manifest.json").is_file():
             raise UsageError(f"There is no bundle in {base} to calibrate again.")
-        for path in base.iterdir():
-            link_or_copy(path, out / "base" / path.name)
+        shutil.copytree(base, out / "base")
     days = sorted(date.fromisoformat(Path(name).stem) for name in names if name.startswith("clicks/"))
     tune_from, certify_from = _boundaries(out, days, start, as_of - MATURITY)
     write_json(

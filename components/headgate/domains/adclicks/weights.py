@@ -26,19 +26,21 @@ def cell_weights(rows: Rows) -> NDArray[np.float32]:
     cell = (rows.cell * 2 + login) * 2 + rows.human
     size = np.maximum(np.bincount(cell, minlength=168 * 4), CELL_FLOOR)
     weight = 1.0 / size[cell]
-    for label in (False, True):
-        mine = rows.human == label
-        if mine.any():
-            weight[mine] /= weight[mine].mean()
-            weight[mine] = np.minimum(weight[mine], CAP)
     humans = np.flatnonzero(rows.human)
     _, account, clicks = np.unique(rows.user[humans], return_inverse=True, return_counts=True)
     weight[humans] *= np.minimum(1.0, ACCOUNT_CAP / clicks[account])
     for label in (False, True):
         mine = rows.human == label
         if mine.any():
-            weight[mine] *= len(weight) / 2 / weight[mine].sum()
+            weight[mine] = _capped(weight[mine]) * len(weight) / 2 / mine.sum()
     return weight.astype(np.float32)
+
+
+def _capped(weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`weight` [n] scaled to mean 1 with the largest cut at `CAP`: what is cut off scales up the rest."""
+    falling = np.sort(weight)[::-1]
+    scale = (len(weight) - CAP * np.arange(len(weight))) / np.cumsum(falling[::-1])[::-1]  # if the first k are cut
+    return np.minimum(weight * scale[np.argmax(scale * falling <= CAP)], CAP)
 
 
 def effective_sample_size(weight: NDArray[np.float32]) -> float:
