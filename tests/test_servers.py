@@ -1,0 +1,92 @@
+"""Starting, finding and stopping servers: real processes on real ports."""
+
+import os
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headgate import settings
+from headgate.errors import HeadgateError
+from headgate.servers import Server, free_port, running, tracking_uri, up
+from headgate.settings import Settings
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    return replace(settings.load(), home=tmp_path)
+
+
+def _server(tmp_path: Path, script: str) -> Server:
+    port = free_port(HOST, 18_500)
+    url = f"http://{HOST}:{port}"
+    return Server("mlflow", "A server", port, [sys.executable, "-c", script, str(port)], f"{url}/health", url, {})
+
+
+ANSWERS = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(str(os.getpid()).encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_taken_port_gives_the_next_free_one() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(HOST, port) > port
+
+
+def test_a_server_is_found_while_it_is_up_and_gone_after(here: Settings, tmp_path: Path) -> None:
+    server = _server(tmp_path, ANSWERS)
+    assert tracking_uri(here).startswith("sqlite:///")
+    with up(here, [server]):
+        assert running(here) == {"mlflow": f"http://{HOST}:{server.port}"}
+        assert tracking_uri(here) == f"http://{HOST}:{server.port}"
+    assert running(here) == {}
+    assert free_port(HOST, server.port) == server.port
+
+
+def test_an_error_in_the_block_stops_the_servers_too(here: Settings, tmp_path: Path) -> None:
+    server = _server(tmp_path, ANSWERS)
+    with pytest.raises(RuntimeError, match="mine"), up(here, [server]):
+        raise RuntimeError("mine")
+    assert running(here) == {}
+    assert free_port(HOST, server.port) == server.port
+
+
+def test_a_server_that_dies_is_told_with_its_last_words(here: Settings, tmp_path: Path) -> None:
+    server = _server(tmp_path, "raise SystemExit('the database is from another version')")
+    with (
+        pytest.raises(HeadgateError, match=r"did not start: the database is from another version.*log is"),
+        up(here, [server]),
+    ):
+        pytest.fail("it never came up")
+
+
+def test_a_stale_record_is_no_server(here: Settings) -> None:
+    here.servers_file.write_text(
+        '{"mlflow": {"url": "http://127.0.0.1:9", "health": "http://127.0.0.1:9/health", "page": ""}}'
+    )
+    assert running(here) == {}
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "70000", "-1"])
+def test_a_port_that_is_none_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_PORT", text)
+    with pytest.raises(HeadgateError, match="HEADGATE_PORT"):
+        settings.load()
+
+
+def test_telemetry_is_off_for_whatever_is_imported_later() -> None:
+    settings.load()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert os.environ["DO_NOT_TRACK"] == "1"
