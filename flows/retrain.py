@@ -45,6 +45,7 @@ def retrain(
     """
     here = settings.load()
     chosen = domains.get(domain)
+    source = source if "://" in source else str(Path(source).resolve())
     request = Request(source, (as_of or datetime.now(UTC)).astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):
         outcome = run(here, chosen, request, recalibrate_only)

@@ -155,19 +155,19 @@ def run(
     chosen = domains.get(domain)
     if not params.is_file():
         raise UsageError(f"There is no {params} here: run inside a checkout, or name it with --params.")
-    values = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
-    if domain not in values or "workspace" not in values:
-        raise UsageError(f"{params} has no request for {domain}: it needs `workspace` and `{domain}`.")
-    asked = values[domain]
-    work = Path(values["workspace"]) / domain
+    try:
+        values = yaml.safe_load(params.read_text(encoding="utf-8"))
+        work, asked = Path(values["workspace"]) / domain, values[domain]
+        source, as_of = str(asked["source"]), str(asked["as_of"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        needs = f"`workspace`, and `{domain}` with `source` and `as_of`"
+        raise UsageError(f"{params} holds no request for {domain}: it needs {needs}.") from error
     settings.load()
     with step(stage):
         if stage == "snapshot":
-            instant = _instant(str(asked["as_of"]))
+            instant = _instant(as_of)
             assert instant is not None
-            stages.snapshot(
-                chosen, work, Request(asked["source"], instant, asked.get("base") or None, asked.get("seed", 0))
-            )
+            stages.snapshot(chosen, work, Request(source, instant, asked.get("base") or None, asked.get("seed", 0)))
         elif stage in stages.STAGES:
             stages.STAGES[stage](chosen, work)
         else:

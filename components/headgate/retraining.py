@@ -51,8 +51,10 @@ def retrain(
             _end_stale_runs(domain)
         print(f"Retraining {domain} on {source} as of {as_of:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
         arguments = {"as_of": as_of, "recalibrate_only": recalibrate_only, "seed": seed}
-        _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
-        APILogWorker.drain_all()  # the server may be about to go
+        try:
+            _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
+        finally:
+            APILogWorker.drain_all()  # the server may be about to go
         outcome = Outcome.read(settings, domain)
         if outcome is None:
             raise HeadgateError(f"The run of {domain} ended without an outcome; the champion was left as it is.")

@@ -102,8 +102,13 @@ def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
         return check("not judged", "–", str(why or "The data cannot answer this."))
     extreme = values.min() if e.low is not None else values.max()
     if not broken:
-        return check("passed", f"{extreme:.4g}", f"{e.name.capitalize()} is as expected.")
+        return check("passed", _number(extreme), "As expected.")
     rows = table[broken].to_dicts()
     named = "; ".join(e.explain(row) for row in rows[:NAMED])
     more = f"; and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return check("failed", f"{extreme:.4g}", f"{e.name.capitalize()}: {named}{more}. {e.remedy}")
+    return check("failed", _number(extreme), f"{e.name.capitalize()}: {named}{more}. {e.remedy}")
+
+
+def _number(value: float) -> str:
+    """A number in a few characters, without a power of ten where people would write none."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -58,19 +58,27 @@ class Verdict:
         """The inverse of `to_dict`."""
         return cls(tuple(Check(**check) for check in value["checks"]))
 
-    def markdown(self, heading: str) -> str:
-        """A table for MLflow and Prefect: the ruling and its reasons first, then every check."""
+    def summary(self, heading: str) -> str:
+        """The ruling and its reasons, as Markdown."""
         lines = [f"## {heading}: {self.ruling}", ""]
         lines += [f"- {reason}" for reason in self.reasons] or ["Every check that could be judged passed."]
-        lines += ["", "| check | outcome | measured | demanded | in words |", "|---|---|---|---|---|"]
+        return "\n".join(lines) + "\n"
+
+    def table(self) -> str:
+        """Every check as a row of a Markdown table, the failed ones first and the data's last."""
         mark = {"passed": "✓ passed", "failed": "✗ failed", "not judged": "– not judged"}
-        for check in self.checks:
+        lines = ["| check | outcome | measured | demanded | in words |", "|---|---|---|---|---|"]
+        for check in sorted(self.checks, key=lambda check: (check.outcome != "failed", check.family == "data")):
             outcome = mark[check.outcome]
             if check.outcome == "failed":
                 outcome = f"**{outcome}** ({check.consequence})"
             cells = (f"{check.family}: {check.name}", outcome, check.measured, check.demanded, check.sentence)
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
         return "\n".join(lines) + "\n"
+
+    def markdown(self, heading: str) -> str:
+        """Summary and table."""
+        return f"{self.summary(heading)}\n{self.table()}"
 
 
 def join(*verdicts: Verdict | Sequence[Check]) -> Verdict:

@@ -132,12 +132,17 @@ def describe(domain: Domain, run_id: str, pictures: Path, verdict: Verdict, requ
     )
     kind = "The champion's model with new thresholds" if request.base else "Retrained"
     head = f"{kind} on what was known at {request.as_of:%Y-%m-%d %H:%M %Z}.\n\n"
-    tail = f"\n\nThe whole verdict, tables and data version: the source run's artifacts.\n\n{shown}\n"
-    room = DESCRIPTION - len(head) - len(tail) - 4
-    words = verdict.markdown(domain.title)
-    if len(words) > room:
-        words = words[:room].rsplit("\n", 1)[0] + "\n…"
-    return head + words + tail
+    tail = "\n\nThe whole verdict, tables and data version: the source run's artifacts.\n"
+    summary = _cut(verdict.summary(domain.title), DESCRIPTION // 2)
+    start = f"{head}{summary}\n{shown}\n\n"
+    return start + _cut(verdict.table(), DESCRIPTION - len(start) - len(tail)) + tail
+
+
+def _cut(text: str, room: int) -> str:
+    """`text`, or as many of its whole lines as there is `room` for, in characters."""
+    if len(text) <= room:
+        return text
+    return text[: room - 2].rsplit("\n", 1)[0] + "\n…"
 
 
 def _log_scores(registry: "MlflowClient", run_id: str, work: Path) -> None:

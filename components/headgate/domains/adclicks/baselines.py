@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.adclicks.features import FEATURES
-from headgate.domains.adclicks.net import Sample, logs
+from headgate.domains.adclicks.sample import Sample, logs
 from headgate.files import read_json, write_json
 
 #: Models of a scorecard, the served one first.
@@ -33,6 +33,9 @@ LIGHTGBM = {
 }
 LIGHTGBM_ROUNDS = 400
 LIGHTGBM_PATIENCE = 30
+
+#: The inverse strengths of the L2 of the logistic regression that are tried.
+STRENGTHS = (0.01, 1.0)
 
 #: The rule scores by one of these counts: the one that ranks the clicks best that stop the training.
 RULES = tuple(name for name in FEATURES if name.startswith(("user_clicks_", "user_velocity_")))
@@ -61,10 +64,16 @@ def train(fit: Sample, parts: Sequence[tuple[Sample, Sample]], out: Path, *, see
     def quality(score: NDArray[np.floating], held: Sample) -> float:
         return float(roc_auc_score(held.target, score, sample_weight=held.weight))
 
-    def strong(strength: float) -> float:
-        return _mean(quality(regression(strength, part).decision_function(scaled(held)), held) for part, held in parts)
+    tried = {strength: [regression(strength, part) for part, _ in parts] for strength in STRENGTHS}
 
-    logistic = regression(max((0.01, 1.0), key=strong), fit)
+    def merit(strength: float) -> float:
+        return _mean(
+            quality(model.decision_function(scaled(held)), held)
+            for model, (_, held) in zip(tried[strength], parts, strict=True)
+        )
+
+    strength = max(STRENGTHS, key=merit)
+    logistic = tried[strength][0] if len(parts) == 1 else regression(strength, fit)
     write_json(
         out / "logistic.json",
         {
@@ -77,8 +86,8 @@ def train(fit: Sample, parts: Sequence[tuple[Sample, Sample]], out: Path, *, see
 
     def trees(sample: Sample, rounds: int, held: Sample | None = None) -> lightgbm.Booster:
         data = lightgbm.Dataset(sample.x, sample.target, weight=sample.weight, feature_name=list(FEATURES))
-        valid = [data.create_valid(held.x, held.target, weight=held.weight)] if held else None
-        stop = [lightgbm.early_stopping(LIGHTGBM_PATIENCE, verbose=False)] if held else None
+        valid = [data.create_valid(held.x, held.target, weight=held.weight)] if held else []
+        stop: list[Any] = [lightgbm.early_stopping(LIGHTGBM_PATIENCE, verbose=False)] if held else []
         return lightgbm.train(LIGHTGBM | {"seed": seed}, data, rounds, valid_sets=valid, callbacks=stop)
 
     stopped = [trees(part, LIGHTGBM_ROUNDS, held) for part, held in parts]

@@ -8,7 +8,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import lightning as L  # noqa: N812 - the name that its documentation uses
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, TQDMProgressBar
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from headgate.domains.adclicks.features import FEATURES
+from headgate.domains.adclicks.sample import UNBOUNDED, Sample, logs
 
 HIDDEN = (64, 32, 16)
 LEARNING_RATE = 2e-3
@@ -31,18 +30,6 @@ EPOCHS = 40
 PATIENCE = 8
 #: Fewer steps an epoch than this, and epochs are made longer: early stopping should judge real progress.
 STEPS_AN_EPOCH = 30
-
-#: Features that grow without bound: their logarithm is taken first.
-UNBOUNDED = tuple(not name.endswith(("_sin", "_cos")) and name != "logged_in" for name in FEATURES)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Clicks to train on: vectors x [n, d], target [n] (1: not human), weight [n]."""
-
-    x: NDArray[np.float32]
-    target: NDArray[np.float32]
-    weight: NDArray[np.float32]
 
 
 class Net(nn.Module):
@@ -81,12 +68,6 @@ class Score(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Scores [n] of vectors [n, d]."""
         return torch.stack([torch.sigmoid(net(features)) for net in self.nets]).mean(dim=0)
-
-
-def logs(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors [n, d] with the logarithm of what grows without bound: what is scaled and fed to the layers."""
-    mask = np.array(UNBOUNDED)
-    return np.where(mask, np.log1p(np.maximum(x, 0)), x).astype(np.float32)
 
 
 class _Batches(IterableDataset):

@@ -3,8 +3,8 @@
 It is worked out day by day, each day with the 25 hours before it, so a day of five million clicks bounds the memory.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +45,11 @@ class Rows:
     def __len__(self) -> int:
         """Number of clicks."""
         return len(self.x)
+
+    def __getitem__(self, keep: NDArray[np.bool_]) -> "Rows":
+        """The clicks where `keep` [n] is true."""
+        chosen = np.flatnonzero(keep)
+        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def build(snapshot: Snapshot, out: Path) -> None:
@@ -121,15 +126,27 @@ def label(table: pl.DataFrame, bought: pl.DataFrame) -> Rows:
 
 def rows(work: Path, *roles: str) -> Rows:
     """The rows of `work/train/table` that have one of `roles`."""
-    return rows_in(snapshots.read(work / "snapshot"), work / "train" / "table", *roles)
+    return rows_in(snapshots.read(work / "snapshot"), work / "train" / "table", roles)
 
 
-def rows_in(snapshot: Snapshot, folder: Path, *roles: str) -> Rows:
-    """The rows of the tables in `folder` that have one of `roles`, labelled by what `snapshot` knows."""
+def rows_in(snapshot: Snapshot, folder: Path, roles: Sequence[str], *, most: int | None = None) -> Rows:
+    """The rows of the tables in `folder` that have one of `roles`, labelled by what `snapshot` knows.
+
+    With `most`, all the human ones and a random share of the others, so that they are about that many. Read day by day:
+    the clicks of two weeks need not fit in memory, only those that are kept.
+    """
     wanted = pl.col("role").is_in(roles)
-    files = sorted(folder.glob("*.parquet"))
-    found = pl.concat([pl.scan_parquet(file, glob=False).filter(wanted).drop("role") for file in files]).collect()
-    return label(found, snapshots.purchasing(snapshot.folder / "raw", snapshot.as_of))
+    tables = [pl.scan_parquet(file, glob=False).filter(wanted) for file in sorted(folder.glob("*.parquet"))]
+    bought = snapshots.purchasing(snapshot.folder / "raw", snapshot.as_of)
+    human = pl.col("high_rfm") | pl.col("click_id").is_in(bought["click_id"].implode())
+    total, people = pl.concat(tables).select(pl.len(), human.sum().alias("human")).collect(engine="streaming").row(0)
+    share = 1.0 if most is None or total <= most else max(most - people, most // 2) / (total - people)
+    random = np.random.default_rng(snapshot.seed)
+    kept = []
+    for table in tables:
+        day = table.drop("role").collect()
+        kept.append(day if share >= 1 else day.filter(human | pl.lit(pl.Series(random.random(len(day)) < share))))
+    return label(pl.concat(kept), bought)
 
 
 def _session_peak(clicks: pl.DataFrame) -> NDArray[np.int64]:

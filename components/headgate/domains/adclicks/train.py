@@ -1,26 +1,32 @@
 """The train step: vectors of every click that has a role, then the net and its baselines, or the base's again."""
 
 import shutil
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headgate.domains.adclicks import snapshot as snapshots
 from headgate.domains.adclicks import table
 from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES
 from headgate.domains.adclicks.predictor import MODEL
+from headgate.domains.adclicks.sample import Sample
 from headgate.domains.adclicks.table import Rows
-from headgate.domains.adclicks.weights import cell_weights, effective_sample_size
-from headgate.errors import DataRefused
+from headgate.domains.adclicks.weights import effective_sample_size
+from headgate.errors import DataRefused, HeadgateError
 from headgate.files import read_json, write_json
 from headgate.registry.bundle import CARD
 
 #: Clicks that the net and its baselines are fitted on at most: all human ones, and a sample of the rest.
 MOST_ROWS = 1_000_000
 
-#: Fewer human clicks than this cannot be learned from.
+#: Fewer users with human clicks than this cannot be learned from, nor tell when to stop.
 FEWEST_HUMANS = 20
+
+#: Where too few are held out to tell when to stop, the learners hold each other out in so many turns.
+FOLDS = 5
 
 BASELINES = "baselines"
 
@@ -38,46 +44,71 @@ def train(work: Path, out: Path) -> None:
         write_json(out / "training.json", read_json(snapshot.base / "training.json") | {"base": True})
         return
 
+    fit, stop = (table.rows_in(snapshot, out / "table", (role,), most=MOST_ROWS) for role in ("fit", "stop"))
+    few = _people(stop) < FEWEST_HUMANS
+    if few:
+        fit = table.rows_in(snapshot, out / "table", ("fit", "stop"), most=MOST_ROWS)
+    if _people(fit) < FEWEST_HUMANS or fit.human.all():
+        raise DataRefused(
+            f"The {len(fit):,} clicks to learn from hold those of {_people(fit):,} human users; at least "
+            f"{FEWEST_HUMANS} and some robots are needed. Give more days, or check the feed of purchases."
+        )
+    parts = in_turns(fit) if few else [(fit, stop)]
+    write_json(out / "training.json", {"base": False} | learn(fit, parts, model, seed=snapshot.seed))
+
+
+def learn(fit: Rows, parts: Sequence[tuple[Rows, Rows]], model: Path, *, seed: int) -> dict[str, Any]:
+    """Fill `model` with a net and its baselines, and return the record of the training.
+
+    Each part is what to fit on and what to stop by, and makes one member of the net; the baselines settle their setting
+    by the parts and are fitted on `fit`. Raises HeadgateError where a loss is not finite.
+    """
     from headgate.domains.adclicks import baselines, net
 
-    fit, stop = (table.rows_in(snapshot, out / "table", role) for role in ("fit", "stop"))
-    for name, rows in (("older", fit), ("newer", stop)):
-        if rows.human.sum() < FEWEST_HUMANS or rows.human.all():
-            raise DataRefused(
-                f"The {name} clicks to learn from hold {int(rows.human.sum()):,} human ones of {len(rows):,}; "
-                f"at least {FEWEST_HUMANS} and some others are needed. Give more days, or check the feed of purchases."
-            )
-    chosen, weight = _sample(fit, snapshot.seed)
-    weight = weight * cell_weights(fit)[chosen]
-    fitted = net.Sample(fit.x[chosen], (~fit.human[chosen]).astype(np.float32), weight / weight.mean())
-    held = net.Sample(stop.x, (~stop.human).astype(np.float32), cell_weights(stop))
-    trained, losses = net.train(fitted, held, seed=snapshot.seed)
-    net.export(trained, model / MODEL)
-    baselines.train(fitted, held, model / BASELINES, seed=snapshot.seed)
+    samples = [(Sample.of(learned), Sample.of(held)) for learned, held in parts]
+    trained = [net.train(*pair, seed=seed + number) for number, pair in enumerate(samples)]
+    members, histories = zip(*trained, strict=True)
+    losses = [_mean(epoch) for epoch in zip(*histories, strict=False)]
+    if not all(isfinite(loss) for history in histories for epoch in history for loss in epoch.values()):
+        raise HeadgateError(
+            f"The loss was not finite after {len(losses)} epochs: look at the features and the learning rate."
+        )
+    net.export(members, model / MODEL)
+    fitted = Sample.of(fit)
+    baselines.train(fitted, samples, model / BASELINES, seed=seed)
     write_json(
         model / CARD,
         {"domain": "adclicks", "counter_schema": COUNTER_SCHEMA, "features": list(FEATURES), "score": "not human"},
     )
-    write_json(
-        out / "training.json",
-        {
-            "base": False,
-            "rows": len(chosen),
-            "humans": int(fit.human[chosen].sum()),
-            "effective_sample_size": effective_sample_size(fitted.weight),
-            "losses": losses,
-        },
-    )
+    return {
+        "rows": len(fit),
+        "humans": int(fit.human.sum()),
+        "members": len(members),
+        "effective_sample_size": effective_sample_size(fitted.weight),
+        "losses": losses,
+    }
 
 
-def _sample(rows: Rows, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows to fit on, at most `MOST_ROWS`, and their weights: one over the chance that a row had."""
-    other = np.flatnonzero(~rows.human)
-    room = max(MOST_ROWS - int(rows.human.sum()), MOST_ROWS // 2)
-    weight = np.ones(len(rows), dtype=np.float32)
-    if len(other) <= room:
-        return np.arange(len(rows)), weight
-    weight[other] = len(other) / room
-    kept = np.random.default_rng(seed).choice(other, room, replace=False)
-    chosen = np.sort(np.concatenate([np.flatnonzero(rows.human), kept]))
-    return chosen, weight[chosen]
+def in_turns(rows: Rows) -> list[tuple[Rows, Rows]]:
+    """`FOLDS` pairs of rows to fit on and to stop by: each user, human or not, is held out once.
+
+    Their nets together are a cross-validation committee (Krogh & Vedelsby, NIPS 1995): all people are learned from and
+    all are stopped by, where a handful held out for good would be missed in the one and too few for the other.
+    """
+    users, user = np.unique(rows.user, return_inverse=True)
+    human = np.bincount(user, rows.human) > 0
+    fold = np.empty(len(users), dtype=np.int64)
+    for kind in (human, ~human):
+        fold[kind] = np.arange(kind.sum()) % FOLDS
+    turn = fold[user]
+    return [(rows[turn != number], rows[turn == number]) for number in range(FOLDS)]
+
+
+def _people(rows: Rows) -> int:
+    """Users with human clicks."""
+    return len(np.unique(rows.user[rows.human]))
+
+
+def _mean(epoch: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The losses of an epoch that all members trained."""
+    return {name: float(np.mean([losses[name] for losses in epoch])) for name in epoch[0]}

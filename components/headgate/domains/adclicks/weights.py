@@ -40,7 +40,7 @@ def _capped(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """`weight` [n] scaled to mean 1 with the largest cut at `CAP`: what is cut off scales up the rest."""
     falling = np.sort(weight)[::-1]
     scale = (len(weight) - CAP * np.arange(len(weight))) / np.cumsum(falling[::-1])[::-1]  # if the first k are cut
-    return np.minimum(weight * scale[np.argmax(scale * falling <= CAP)], CAP)
+    return np.asarray(np.minimum(weight * scale[np.argmax(scale * falling <= CAP)], CAP))
 
 
 def effective_sample_size(weight: NDArray[np.float32]) -> float:
