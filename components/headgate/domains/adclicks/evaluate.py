@@ -29,7 +29,7 @@ from headgate.gate.ratios import ratio
 GOLDEN_ROWS = 256
 
 #: Rows × resamples that the bootstrap of the AUCs may cost.
-BOOTSTRAP_WORK = 50_000_000
+BOOTSTRAP_WORK = 20_000_000
 
 
 def step(bundle: Path, work: Path, out: Path) -> None:

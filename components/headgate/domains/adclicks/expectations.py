@@ -151,12 +151,14 @@ def _days(daily: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
 def _hours(parts: pl.DataFrame, snapshot: Snapshot) -> pl.DataFrame:
     """Human labels of each mature hour, by where they come from, against the same hour of the other days."""
     first = snapshot.start.replace(minute=0, second=0, microsecond=0)
-    first = max(first, datetime.combine(snapshot.days[0], datetime.min.time(), UTC))
+    begun: datetime = parts["hour"].min()  # type: ignore[assignment]
+    first = max(first, begun, datetime.combine(snapshot.days[0], datetime.min.time(), UTC))
     last = snapshot.mature_until.replace(minute=0, second=0, microsecond=0)
     days = (last - first).days
     if days < RHYTHM_DAYS:
-        span = (snapshot.mature_until - first).total_seconds() / 86_400
-        why = f"A week's rhythm cannot be judged: mature clicks span {max(span, 0):.1f} days, {RHYTHM_DAYS} are needed."
+        hours = max((snapshot.mature_until - first).total_seconds() / 3600, 0)
+        span = f"{hours / 24:.1f} days" if hours > 24 else f"{hours:.1f} hours"
+        why = f"A week's rhythm cannot be judged: mature clicks span {span}, {RHYTHM_DAYS} days are needed."
         return pl.DataFrame({"key": ["–"], "labels": [0], "expected": [0.0], "p": [None], "why": [why]})
     start = last - timedelta(days=days)
     frame = pl.DataFrame({"hour": pl.datetime_range(start, last, "1h", closed="left", eager=True)})

@@ -36,9 +36,9 @@ def plots(work: Path, out: Path) -> None:
     rows = pl.read_parquet(work / "evaluate" / ROWS)
     thresholds = read_json(work / "calibrate" / "bundle" / THRESHOLDS)
     hours = pl.read_csv(work / "validate" / "hours.csv")
-    _save(out / "ivr_fpr.png", (12, 5.6), lambda figure: _curves(figure, rows, thresholds))
-    _save(out / "scores.png", (12, 4), lambda figure: _scores(figure, rows))
-    _save(out / "week.png", (12, 3.6), lambda figure: _week(figure, hours))
+    _save(out / "ivr_fpr.png", (10.5, 5.4), lambda figure: _curves(figure, rows, thresholds))
+    _save(out / "scores.png", (10.5, 3.8), lambda figure: _scores(figure, rows))
+    _save(out / "week.png", (10.5, 3.4), lambda figure: _week(figure, hours))
 
 
 def _save(path: Path, size: tuple[float, float], draw: Callable[[Figure], None]) -> None:

@@ -22,8 +22,8 @@ from headgate.registry.bundle import CARD
 #: Clicks that the net and its baselines are fitted on at most: all human ones, and a sample of the rest.
 MOST_ROWS = 1_000_000
 
-#: Fewer users with human clicks than this cannot be learned from, nor tell when to stop.
-FEWEST_HUMANS = 20
+#: Clicks of fewer users than this, human or other, cannot be learned from, nor tell when to stop.
+FEWEST_USERS = 20
 
 #: Where too few are held out to tell when to stop, the learners hold each other out in so many turns.
 FOLDS = 5
@@ -45,13 +45,14 @@ def train(work: Path, out: Path) -> None:
         return
 
     fit, stop = (table.rows_in(snapshot, out / "table", (role,), most=MOST_ROWS) for role in ("fit", "stop"))
-    few = _people(stop) < FEWEST_HUMANS
+    few = min(_users(stop)) < FEWEST_USERS
     if few:
         fit = table.rows_in(snapshot, out / "table", ("fit", "stop"), most=MOST_ROWS)
-    if _people(fit) < FEWEST_HUMANS or fit.human.all():
+    human, other = _users(fit)
+    if min(human, other) < FEWEST_USERS:
         raise DataRefused(
-            f"The {len(fit):,} clicks to learn from hold those of {_people(fit):,} human users; at least "
-            f"{FEWEST_HUMANS} and some robots are needed. Give more days, or check the feed of purchases."
+            f"The {len(fit):,} clicks to learn from are human ones of {human:,} users and others of {other:,}; "
+            f"{FEWEST_USERS} of each are needed. Give more days, or check the feed of purchases."
         )
     parts = in_turns(fit) if few else [(fit, stop)]
     write_json(out / "training.json", {"base": False} | learn(fit, parts, model, seed=snapshot.seed))
@@ -66,7 +67,7 @@ def learn(fit: Rows, parts: Sequence[tuple[Rows, Rows]], model: Path, *, seed: i
     from headgate.domains.adclicks import baselines, net
 
     samples = [(Sample.of(learned), Sample.of(held)) for learned, held in parts]
-    trained = [net.train(*pair, seed=seed + number) for number, pair in enumerate(samples)]
+    trained = [net.train(*pair, seed=seed * len(samples) + number) for number, pair in enumerate(samples)]
     members, histories = zip(*trained, strict=True)
     losses = [_mean(epoch) for epoch in zip(*histories, strict=False)]
     if not all(isfinite(loss) for history in histories for epoch in history for loss in epoch.values()):
@@ -104,9 +105,9 @@ def in_turns(rows: Rows) -> list[tuple[Rows, Rows]]:
     return [(rows[turn != number], rows[turn == number]) for number in range(FOLDS)]
 
 
-def _people(rows: Rows) -> int:
-    """Users with human clicks."""
-    return len(np.unique(rows.user[rows.human]))
+def _users(rows: Rows) -> tuple[int, int]:
+    """How many users have human clicks, and how many have others."""
+    return len(np.unique(rows.user[rows.human])), len(np.unique(rows.user[~rows.human]))
 
 
 def _mean(epoch: Sequence[Mapping[str, float]]) -> dict[str, float]:
