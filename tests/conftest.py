@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from headgate import settings
+
+# The same examples on every machine, and no deadline: a busy machine is no failure.
+hypothesis_settings.register_profile("headgate", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("headgate")
 
 #: What a person's shell may hold and a test must not see.
 SETTINGS = ("HEADGATE_", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "AWS_")

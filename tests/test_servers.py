@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return replace(settings.load(), home=tmp_path)
+    return replace(settings.load(), home=tmp_path, tracking_uri=None)  # MLflow leaves its address in the environment
 
 
 def _server(tmp_path: Path, script: str) -> Server:
