@@ -26,10 +26,10 @@ import polars as pl
 from headgate import domains, stages
 from headgate.domain import Request
 from headgate.domains.adclicks import baselines, evaluate, snapshot, table, train
-from headgate.domains.adclicks.train import BASELINES
 from headgate.domains.adclicks.importers import ImportReport, import_clicks
 from headgate.domains.adclicks.predictor import THRESHOLDS
 from headgate.domains.adclicks.slices import LEAVES
+from headgate.domains.adclicks.train import BASELINES
 from headgate.files import read_json, write_json
 from headgate.gate.checks import Verdict
 from headgate.gate.judge import judge
