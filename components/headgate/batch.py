@@ -76,6 +76,7 @@ def evaluate(settings: Settings, domain: str, wanted: str, on: Path, since: date
 
 def checkout(settings: Settings, domain: str, wanted: str, out: Path | None) -> tuple[list[Path], Path]:
     """Restore the data behind a version; the folders, and where they are."""
+    domains.get(domain)
     registry = versions.client(settings)
     version = versions.find(registry, domain, wanted)
     from mlflow.artifacts import load_text

@@ -22,6 +22,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="The datasets behind versions.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+DISK_FULL = "The disk is full. What was there before is unchanged: make room and run the command again."
+
 DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="Which domain, for example adclicks.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Where to write.")]
@@ -32,7 +34,7 @@ def main() -> None:
     try:
         app()
     except HeadgateError as error:
-        typer.secho(str(error), fg="red", err=True)
+        typer.secho(DISK_FULL if _disk_is_full(error) else str(error), fg="red", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.secho("Stopped.", err=True)
@@ -42,17 +44,23 @@ def main() -> None:
         sys.exit(1)
 
 
-def _fault(error: Exception) -> str:
-    """A sentence for a fault that nothing foresaw; its traceback goes to a file for whoever mends it."""
+def _disk_is_full(error: Exception) -> bool:
+    """Whether a full disk, or a full quota, is what lies behind an error."""
     import errno
-    import traceback
 
     causes: list[BaseException] = [error]
     while cause := causes[-1].__cause__ or causes[-1].__context__:
         causes.append(cause)
     full = (errno.ENOSPC, errno.EDQUOT)
-    if any(getattr(c, "errno", None) in full or "No space left on device" in str(c) for c in causes):
-        return "The disk is full. What was there before is unchanged: make room and run the command again."
+    return any(getattr(c, "errno", None) in full or "No space left on device" in str(c) for c in causes)
+
+
+def _fault(error: Exception) -> str:
+    """A sentence for a fault that nothing foresaw; its traceback goes to a file for whoever mends it."""
+    import traceback
+
+    if _disk_is_full(error):
+        return DISK_FULL
     said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     try:
         log = settings.load().home / "logs" / "fault.log"
@@ -169,6 +177,10 @@ def run(
             assert instant is not None
             stages.snapshot(chosen, work, Request(source, instant, asked.get("base") or None, asked.get("seed", 0)))
         elif stage in stages.STAGES:
+            order = ["snapshot", *stages.STAGES]
+            before = order[order.index(stage) - 1]
+            if not (work / before).is_dir():
+                raise UsageError(f"There is no {before} in {work}: run that stage first.")
             stages.STAGES[stage](chosen, work)
         else:
             raise UsageError(f"There is no stage {stage!r}; there are: snapshot, {', '.join(stages.STAGES)}.")

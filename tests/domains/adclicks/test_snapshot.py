@@ -152,13 +152,13 @@ def test_boundaries_part_the_mature_clicks_by_count(taken: Snapshot) -> None:
 
 
 def test_bursts_do_not_move_the_boundaries_by_time(written: Written, tmp_path: Path) -> None:
-    """Of 140 clicks the last 100 come within a minute: by count, fitting and tuning end in it."""
+    """Of 140 clicks the last 100 come within 20 seconds: by count, fitting and tuning end in them."""
     as_of = datetime(2026, 3, 20, tzinfo=UTC)
     burst = as_of - timedelta(days=5)
     thin = [{"event_time": as_of - timedelta(days=15, hours=-8 * n)} for n in range(40)]
-    thick = [{"event_time": burst + timedelta(seconds=n / 2)} for n in range(100)]
+    thick = [{"event_time": burst + timedelta(seconds=n // 5)} for n in range(100)]
     taken = take(written(clicks=thin + thick), as_of, tmp_path / "snapshot")
-    assert burst < taken.tune_from < taken.certify_from < burst + timedelta(minutes=1)
+    assert burst < taken.tune_from < taken.certify_from < burst + timedelta(seconds=20)
 
 
 def test_a_hash_is_the_users_own_and_evenly_spread() -> None:
@@ -234,6 +234,8 @@ def test_an_empty_source_is_refused(tmp_path: Path, as_of: datetime) -> None:
 def test_a_file_that_breaks_the_schema_is_refused(
     small: Path, as_of: datetime, doctored: Callable, tmp_path: Path
 ) -> None:
-    source = doctored(small, {"clicks/2026-01-14.parquet": lambda day: day.with_columns(color=pl.lit("red"))})
-    with pytest.raises(DataRefused, match=r"2026-01-14\.parquet has the column color"):
+    source = doctored(
+        small, {"clicks/2026-01-14.parquet": lambda day: day.with_columns(user_id=pl.col("user_id").shift())}
+    )
+    with pytest.raises(DataRefused, match=r"2026-01-14\.parquet: column user_id is null in 1 rows"):
         take(source, as_of, tmp_path / "snapshot")

@@ -11,7 +11,7 @@ import pytest
 
 from headgate import domains, stages
 from headgate.domain import Request
-from headgate.domains.adclicks import calibrate, table
+from headgate.domains.adclicks import calibrate, table, train
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.slices import LEAVES
@@ -32,14 +32,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def run(work: Path, request: Request, *, upto: str = "evaluate") -> Path:
-    """The stages after another, without validation; `work`, with the sealed bundle where all have run."""
+    """The stages up to one, without validation; `work`, with the sealed bundle where all have run."""
     stages.snapshot(ADCLICKS, work, request)
-    for name in ("train", "calibrate", "evaluate"):
+    names = ("train", "calibrate", "evaluate")
+    for name in names[: names.index(upto) + 1]:
         stages.STAGES[name](ADCLICKS, work)
-        if name == upto:
-            break
-    else:
-        raise AssertionError(upto)
     if upto == "evaluate":
         stages.seal(work)
     return work
@@ -83,6 +80,43 @@ def test_a_loss_that_is_no_number_ends_the_training(
     with pytest.raises(HeadgateError, match="The loss was not finite after"):
         run(tmp_path, Request(str(small), as_of), upto="train")
     assert not (tmp_path / "train").exists()
+
+
+def test_learners_that_take_turns_are_each_held_out_once(work: Path) -> None:
+    rows = table.rows(work, "fit")
+    pairs = train.in_turns(rows)
+    assert len(pairs) == train.FOLDS
+    for learned, held in pairs:
+        assert len(learned) + len(held) == len(rows)
+        assert not set(learned.user.tolist()) & set(held.user.tolist())
+        assert held.human.any()
+    assert sorted(click for _, held in pairs for click in held.click_id) == sorted(rows.click_id)
+
+
+def test_where_few_are_held_out_the_score_is_the_mean_of_nets_that_took_turns(
+    small: Path, as_of: datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+    import torch
+
+    from headgate.domains.adclicks import baselines, net
+
+    monkeypatch.setattr(train, "FEWEST_USERS", 60)
+    monkeypatch.setattr(net, "EPOCHS", 1)
+    monkeypatch.setattr(baselines, "LIGHTGBM_ROUNDS", 2)
+    nets: list[net.Net] = []
+    export = net.export
+    monkeypatch.setattr(net, "export", lambda members, path: (nets.extend(members), export(members, path)))
+    run(tmp_path, Request(str(small), as_of), upto="train")
+    rows = table.rows(tmp_path, "fit", "stop")
+    record = read_json(tmp_path / "train" / "training.json")
+    assert (record["members"], record["rows"]) == (len(nets), len(rows)) == (train.FOLDS, len(rows))
+    session = onnxruntime.InferenceSession(tmp_path / "train" / "model" / "model.onnx")
+    (score,) = session.run(None, {"features": rows.x})
+    with torch.no_grad():
+        each = [torch.sigmoid(member(torch.from_numpy(rows.x))).numpy() for member in nets]
+    assert np.allclose(score, np.mean(each, axis=0), atol=1e-5)
+    assert not np.allclose(each[0], each[1], atol=1e-3)
 
 
 def test_too_few_people_to_learn_from_are_refused(

@@ -86,14 +86,12 @@ def sums(clicks: Rows, weight: np.ndarray) -> dict[tuple[int, bool, bool], float
 
 def test_every_cell_of_hour_login_and_label_weighs_the_same() -> None:
     """Where no cell is below the floor and none so small that the cap cuts it."""
-    sizes = {(3, False): 100, (3, True): 40, (100, False): 60, (100, True): 50}
-    cell = [key[0] for key, n in sizes.items() for _ in range(n)]
-    login = [key[1] for key, n in sizes.items() for _ in range(n)]
-    n = len(cell)
-    clicks = rows([False] * n + [True] * n, cell * 2, login=login * 2)
+    sizes = {(3, False): (100, 30), (3, True): (40, 70), (100, False): (60, 50), (100, True): (50, 100)}
+    each = [(key, bool(label)) for key, both in sizes.items() for label in (0, 1) for _ in range(both[label])]
+    clicks = rows([label for _, label in each], [key[0] for key, _ in each], login=[key[1] for key, _ in each])
     held = sums(clicks, cell_weights(clicks))
     assert len(held) == 8
-    assert list(held.values()) == pytest.approx([n / 4] * 8, rel=1e-5)
+    assert list(held.values()) == pytest.approx([len(each) / 8] * 8, rel=1e-5)
 
 
 def test_a_cell_below_the_floor_weighs_as_if_it_were_that_large() -> None:

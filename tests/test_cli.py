@@ -1,0 +1,505 @@
+"""The command line: one clear sentence and the documented exit code, whatever it is asked or given."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from headgate import cli, domains
+from headgate.domains.adclicks.simulate import SCENARIOS, simulate
+
+#: What takes seconds to import.
+HEAVY = "torch mlflow lightning prefect great_expectations polars numpy pandas lightgbm sklearn scipy dvc boto3 onnx"
+
+COMMANDS = ["simulate", "import", "retrain", "run", "decide", "evaluate", "status", "data", "serve", "servers", "demo"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The last line on standard error; what comes before it tells the step that was under way."""
+        assert "Traceback" not in self.err + self.out
+        *before, last = self.err.strip().splitlines()
+        assert all(line.endswith(("failed", " s")) for line in before), self.err
+        return last
+
+
+Headgate = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder of its own, with nothing in it."""
+    folder = tmp_path_factory.mktemp("home") / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADGATE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def headgate(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Headgate:
+    """Run a command as the console script does, in this process."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it for whoever comes after
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["headgate", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return Said(code or 0, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of a few clicks."""
+    out = tmp_path_factory.mktemp("tiny") / "raw"
+    simulate(out, days=3, clicks_per_day=300, seed=1)
+    return out
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[..., list[str]]:
+    """The options that lead `headgate run` to a request."""
+
+    def write(source: Path, *, workspace: Path | None = None, as_of: str = "2026-01-08") -> list[str]:
+        values = {"workspace": str(workspace or tmp_path), "adclicks": {"source": str(source), "as_of": as_of}}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        return ["adclicks", "--params", str(tmp_path / "params.yaml")]
+
+    return write
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    script = f"""
+import sys
+from headgate import cli
+for command in [[], *([name] for name in {COMMANDS})]:
+    sys.argv = ["headgate", *command, "--help"]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code, command
+found = set({HEAVY.split()}) & set(sys.modules)
+assert not found, found
+"""
+    environment = os.environ | {"COLUMNS": "120"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in COMMANDS:
+        assert f" {name} " in done.stdout
+    assert "3 refused by the gate, 4 data refused" in done.stdout
+
+
+def test_no_command_at_all_shows_the_help(headgate: Headgate) -> None:
+    said = headgate()
+    assert "Usage" in said.out + said.err
+    assert said.code in (0, 2)
+
+
+# -- usage -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate", "fruit", "--days", "1", "--out", "x"],
+        ["retrain", "fruit", "--source", "x"],
+        ["run", "snapshot", "fruit"],
+        ["decide", "fruit", "--on", "x", "--out", "y"],
+        ["evaluate", "fruit", "--on", "x"],
+        ["data", "checkout", "fruit"],
+        ["serve", "fruit"],
+    ],
+)
+def test_an_unknown_domain_is_told_with_those_there_are(headgate: Headgate, arguments: list[str]) -> None:
+    said = headgate(*arguments)
+    assert (said.code, said.sentence) == (2, f"There is no domain 'fruit'; there are: {', '.join(domains.NAMES)}.")
+
+
+def test_only_adclicks_has_an_importer(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("import", "fruit", tmp_path / "x.csv", "--format", "csv", "--out", tmp_path / "out")
+    assert (said.code, said.sentence) == (2, "fruit has no importer; adclicks has.")
+
+
+def test_an_unknown_scenario_is_told_with_all_there_are(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("simulate", "adclicks", "--days", 1, "--scenario", "sunny", "--out", tmp_path / "out")
+    assert said.code == 2
+    assert "There is no scenario 'sunny'" in said.err
+    for name, what in SCENARIOS.items():
+        assert name in said.err
+        assert what in said.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["retrain", "adclicks", "--source", "x", "--as-of", "yesterday"],
+        ["evaluate", "adclicks", "--on", "x", "--from", "2026-13-01"],
+        ["simulate", "adclicks", "--days", "1", "--out", "x", "--start", "5.1.2026"],
+        ["simulate", "adclicks", "--days", "0", "--out", "x"],
+        ["simulate", "adclicks", "--days", "many", "--out", "x"],
+        ["simulate", "adclicks", "--out", "x"],
+        ["simulate", "adclicks", "--days", "1", "--seed", "-1", "--out", "x"],
+        ["retrain", "adclicks"],
+        ["unknown"],
+        ["status", "--yaml"],
+    ],
+)
+def test_what_cannot_be_read_is_a_usage_error(
+    headgate: Headgate, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = headgate(*arguments)
+    assert said.code == 2
+    assert "Traceback" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_date_that_is_none_is_told_with_how_to_write_one(headgate: Headgate) -> None:
+    said = headgate("retrain", "adclicks", "--source", "x", "--as-of", "yesterday")
+    assert said.sentence == "'yesterday' is no date or time: write 2026-01-22 or 2026-01-22T06:00:00+00:00."
+
+
+def test_simulating_into_a_folder_that_holds_something_leaves_it(headgate: Headgate, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    said = headgate("simulate", "adclicks", "--days", 1, "--clicks-per-day", 100, "--out", tmp_path)
+    assert said.code == 2
+    assert f"{tmp_path} already exists and is not an empty folder" in said.sentence
+    assert files(tmp_path) == {"mine": b"precious"}
+
+
+def test_simulating_tells_where_the_files_and_their_truth_are(headgate: Headgate, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = headgate("simulate", "adclicks", "--days", 1, "--clicks-per-day", 100, "--start", "2026-02-03", "--out", out)
+    assert (said.code, said.err) == (0, "")  # no progress bar where nobody looks
+    assert said.out.strip() == f"1 days of adclicks (calm) are in {out}, their hidden truth in {out}.truth."
+    assert (out / "clicks" / "2026-02-03.parquet").is_file()
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "80.5"])
+def test_a_port_that_is_none_is_a_usage_error(headgate: Headgate, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("HEADGATE_PORT", port)
+    said = headgate("status")
+    assert (said.code, said.sentence) == (2, f"HEADGATE_PORT={port} is no port: give a number from 1 to 65535.")
+
+
+# -- import ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_text("id,when,visitor,address\na,2026-01-05T10:00:00Z,u,192.0.2.1\n")
+    return path
+
+
+MAP = ("--map", "click_id=id", "--map", "event_time=when", "--map", "user_id=visitor", "--map", "ip=address")
+
+
+def test_an_import_answers_in_json_for_programs(headgate: Headgate, csv: Path, tmp_path: Path) -> None:
+    said = headgate("import", "adclicks", csv, "--format", "csv", *MAP, "--out", tmp_path / "out", "--json")
+    assert (said.code, said.err) == (0, "")
+    report = json.loads(said.out)
+    assert (report["clicks"], report["days"]) == (1, ["2026-01-05"])
+
+
+@pytest.mark.parametrize("pair", ["user_id", "=visitor", "user_id=", ""])
+def test_a_map_that_is_no_pair_is_a_usage_error(headgate: Headgate, csv: Path, tmp_path: Path, pair: str) -> None:
+    said = headgate("import", "adclicks", csv, "--format", "csv", "--map", pair, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert said.sentence == f"--map {pair} is not COLUMN=HEADER, for example --map user_id=visitor."
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (("--map", "colour=id"), "colour"),
+        (("--map", "session_id=nowhere"), "nowhere"),
+        (("--format", "xml"), "xml"),
+    ],
+)
+def test_a_map_or_a_format_that_leads_nowhere_is_named(
+    headgate: Headgate, csv: Path, tmp_path: Path, changed: tuple[str, str], named: str
+) -> None:
+    said = headgate("import", "adclicks", csv, "--format", "csv", *MAP, *changed, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert named in said.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_to_import_that_is_not_there_is_named(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("import", "adclicks", tmp_path / "no.csv", "--format", "csv", *MAP, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert str(tmp_path / "no.csv") in said.sentence
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_runs_and_tells_how_long_it_took(headgate: Headgate, asked: Any, tiny: Path, tmp_path: Path) -> None:
+    said = headgate("run", "snapshot", *asked(tiny))
+    assert (said.code, said.out) == (0, "")
+    assert said.err.startswith("  snapshot")
+    assert (tmp_path / "adclicks" / "snapshot" / "snapshot.json").is_file()
+
+
+def test_a_source_that_is_not_there_is_named(headgate: Headgate, asked: Any, tmp_path: Path) -> None:
+    said = headgate("run", "snapshot", *asked(tmp_path / "nowhere"))
+    assert (said.code, said.sentence) == (2, f"There is no folder {tmp_path / 'nowhere'}: check --source.")
+
+
+def test_a_stage_that_there_is_not_is_told_with_all_there_are(headgate: Headgate, asked: Any, tiny: Path) -> None:
+    said = headgate("run", "promote", *asked(tiny))
+    names = "snapshot, validate, train, calibrate, evaluate"
+    assert (said.code, said.sentence) == (2, f"There is no stage 'promote'; there are: {names}.")
+
+
+def test_params_that_are_not_there_are_a_usage_error(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("run", "snapshot", "adclicks", "--params", tmp_path / "params.yaml")
+    assert said.code == 2
+    assert f"There is no {tmp_path / 'params.yaml'} here" in said.sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "workspace: w",
+        "workspace: w\nadclicks:",
+        "workspace: w\nadclicks: {source: s}",
+        "adclicks: {source: s, as_of: '2026-01-08'}",
+        "workspace: w\nadclicks: {{{",
+        "\x00",
+    ],
+)
+def test_params_that_hold_no_request_are_a_usage_error(headgate: Headgate, tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    said = headgate("run", "snapshot", "adclicks", "--params", tmp_path / "params.yaml")
+    assert said.code == 2
+    assert "params.yaml holds no request for adclicks: it needs `workspace`, and `adclicks` with" in said.sentence
+
+
+@pytest.mark.parametrize(("stage", "before"), [("validate", "snapshot"), ("evaluate", "calibrate")])
+def test_a_stage_without_the_one_before_it_says_which(
+    headgate: Headgate, asked: Any, tiny: Path, tmp_path: Path, stage: str, before: str
+) -> None:
+    said = headgate("run", stage, *asked(tiny))
+    assert said.code == 2
+    assert said.sentence == f"There is no {before} in {tmp_path / 'adclicks'}: run that stage first."
+
+
+# -- bad data ----------------------------------------------------------------------------------------------------------
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _no_parquet(path: Path) -> None:
+    path.write_text("click_id,user_id\n")
+
+
+def _more_columns(path: Path) -> None:
+    pl.read_parquet(path).with_columns(colour=pl.lit("red")).write_parquet(path)
+
+
+def _fewer_columns(path: Path) -> None:
+    pl.read_parquet(path).drop("ip").write_parquet(path)
+
+
+def _other_types(path: Path) -> None:
+    pl.read_parquet(path).with_columns(pl.col("event_time").cast(pl.String)).write_parquet(path)
+
+
+def _no_rows(path: Path) -> None:
+    pl.read_parquet(path).clear().write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_truncated, "is no whole Parquet file: copy or export it again."),
+        (_empty, "is empty (0 bytes): copy or export it again."),
+        (_no_parquet, "is no whole Parquet file: copy or export it again."),
+        (_more_columns, "has the column colour, which clicks does not know: remove it."),
+        (_fewer_columns, "lacks the column ip of clicks: add it."),
+        (_other_types, "column event_time is String, expected Datetime"),
+        (_no_rows, "holds no clicks: remove it, or export that day again."),
+    ],
+)
+def test_a_spoilt_file_is_refused_and_the_last_snapshot_stays(
+    headgate: Headgate, asked: Any, tiny: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    assert headgate("run", "snapshot", *asked(tiny)).code == 0
+    before = files(tmp_path / "adclicks")
+    for path in tiny.rglob("*.parquet"):
+        target = tmp_path / "source" / path.relative_to(tiny)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    spoil(tmp_path / "source" / "clicks" / "2026-01-06.parquet")
+    said = headgate("run", "snapshot", *asked(tmp_path / "source"))
+    assert said.code == 4
+    assert "2026-01-06.parquet" in said.sentence
+    assert words in said.sentence
+    assert files(tmp_path / "adclicks") == before
+    assert [path.name for path in (tmp_path / "adclicks").iterdir()] == ["snapshot"]
+
+
+def test_an_empty_source_is_refused(headgate: Headgate, asked: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    said = headgate("run", "snapshot", *asked(tmp_path / "empty"))
+    assert said.code == 4
+    assert f"{tmp_path / 'empty'} has no clicks from" in said.sentence
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_unforeseen_fault_is_a_sentence_and_its_story_a_file(
+    headgate: Headgate, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr(domains, "get", fail)
+    said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
+    log = home / "logs" / "fault.log"
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+    assert said.sentence == (
+        f"A fault that Headgate did not foresee (RuntimeError: first line second line). The whole story is in {log}."
+    )
+    story = log.read_text()
+    assert "headgate simulate adclicks --days 1 --out x" in story
+    assert "Traceback" in story
+    assert "second line" in story
+
+
+def test_a_fault_that_cannot_be_written_down_is_told_all_the_same(
+    headgate: Headgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(domains, "get", lambda name: 1 / 0)
+    said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
+    assert said.code == 1
+    assert said.sentence == "A fault that Headgate did not foresee (ZeroDivisionError: division by zero)."
+
+
+def test_ctrl_c_is_no_fault(headgate: Headgate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(domains, "get", stop)
+    said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
+    assert said.code == 130
+    assert "Traceback" not in said.err
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk], capture_output=True, text=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mount.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    headgate: Headgate, asked: Any, small_disk: Path, tmp_path: Path
+) -> None:
+    simulate(tmp_path / "raw", days=17, clicks_per_day=1_000, seed=1)
+    options = asked(tmp_path / "raw", workspace=small_disk, as_of="2026-01-22")
+    assert headgate("run", "snapshot", *options).code == 0
+    work = small_disk / "adclicks"
+    (work / "validate").mkdir()
+    (work / "train").mkdir()
+    (work / "train" / "model").write_text("old")
+    before = files(work)
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "ballast").write_bytes(b"\0" * (3 << 20))
+    os.truncate(small_disk / "ballast", (small_disk / "ballast").stat().st_size - (40 << 10))
+    for stage in ("train", "snapshot"):
+        said = headgate("run", stage, *options)
+        assert said.code == 1
+        assert said.sentence.startswith("The disk is full. What was there before is unchanged: make room")
+        assert files(work) == before
+        assert {path.name for path in work.iterdir()} == {"snapshot", "validate", "train"}
+
+
+# -- the registry ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["decide", "adclicks", "--on", "x", "--out", "decisions.parquet"],
+        ["evaluate", "adclicks", "--on", "x", "--version", "champion"],
+        ["data", "checkout", "adclicks"],
+    ],
+)
+def test_before_the_first_version_the_way_to_one_is_told(
+    headgate: Headgate, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = headgate(*arguments)
+    assert said.code == 2
+    assert said.sentence == "adclicks has no version 'champion'; there are: none yet, retrain first."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_before_the_first_version_status_says_so_to_people_and_programs(headgate: Headgate) -> None:
+    said = headgate("status")
+    assert (said.code, said.err) == (0, "")
+    assert "adclicks" in said.out
+    (domain,) = json.loads(headgate("status", "--json").out)["domains"]
+    assert domain["champion"] is None
+
+
+def test_a_registry_that_does_not_answer_is_told_in_bounded_time(
+    headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    said = headgate("status")
+    assert said.code == 1
+    assert said.sentence.startswith("MLflow at http://127.0.0.1:9 does not answer")
+    assert "Start it (`headgate servers`), or set MLFLOW_TRACKING_URI to where it is." in said.sentence
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) <= 2
+    assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 10
