@@ -137,14 +137,15 @@ def report_of(report: ImportReport, daily_runs: list[Run], wide: list[Run], verd
     first = daily_runs[0]
     test = next(c["units"] for c in first.card if c["metric"] == IVR)
     rows = "\n".join(f"- {check.name}: {check.sentence}" for check in verdict.checks if check.outcome == "not judged")
+    minutes = (report.last_click - report.first_click).total_seconds() / 60
     machine = f"{platform.system()}, Python {platform.python_version()}"
     return f"""# Real clicks
 
 `python benchmarks/real_clicks.py --seeds {seeds}` ({machine})
 
-The TalkingData log: {report.clicks:,} clicks of {(report.last_click - report.first_click).total_seconds():.0f} seconds,
-{report.purchases} of them installs, which count as human. The as-of is a day after three quarters of the clicks; the
-figures are on the last quarter, which holds {test} human clicks. So few make every interval wide.
+The TalkingData log: {report.clicks:,} clicks of {minutes:.0f} minutes, {report.purchases} of them led to an install and
+count as human. The as-of is a day after three quarters of the clicks; the figures are on the last quarter, which holds
+{test} human clicks. So few make every interval wide.
 
 ## The verdict
 
