@@ -78,22 +78,28 @@ def ip_key(ip: str) -> str:
     return str(ipaddress.IPv6Address(int(address) >> 64 << 64)) + "/64"
 
 
-def in_order_of_arrival(clicks: pl.DataFrame) -> pl.DataFrame:
+Clicks = TypeVar("Clicks", pl.DataFrame, pl.LazyFrame)
+
+
+def in_order_of_arrival(clicks: Clicks) -> Clicks:
     """Sort `clicks` as they count, by arrival and then by id, each once: of a repeated id, its first to arrive."""
     ordered = clicks.sort("received_at", "click_id", maintain_order=True)
     return ordered.unique("click_id", keep="first", maintain_order=True)
 
 
-def features(clicks: pl.DataFrame) -> NDArray[np.float32]:
-    """The vectors [n, len(FEATURES)] of `clicks`, which stand in order of arrival (`in_order_of_arrival`)."""
+def features(clicks: pl.DataFrame, since: int = 0) -> NDArray[np.float32]:
+    """The vectors [n − since, len(FEATURES)] of `clicks`, which stand in order of arrival (`in_order_of_arrival`).
+
+    The first `since` clicks are history: they are counted, and have no vector.
+    """
     event = clicks["event_time"].dt.epoch("us").to_numpy()
     received = clicks["received_at"].dt.epoch("us").to_numpy()
     user, session = _codes(clicks["user_id"]), _codes(clicks["session_id"])
     ip = _codes(_ip_keys(clicks["ip"]))
-    out = np.empty((len(clicks), len(FEATURES)), dtype=np.float32)
+    out = np.empty((len(clicks) - since, len(FEATURES)), dtype=np.float32)
 
     def put(name: str, values: NDArray) -> None:
-        out[:, FEATURES.index(name)] = values
+        out[:, FEATURES.index(name)] = values[since:]
 
     line = timeline(user, event, received)
     for window in WINDOWS:
@@ -113,7 +119,7 @@ def features(clicks: pl.DataFrame) -> NDArray[np.float32]:
             put(f"ip_sessions_{window.name}", line.restore(distinct(start, next_of_session)))
             put(f"ip_users_{window.name}", line.restore(distinct(start, next_of_user)))
 
-    minute = local_minute(event, clicks["utc_offset_min"].cast(pl.Int64).to_numpy())
+    minute = local_minute(event, clicks["utc_offset_min"].cast(pl.Int64).to_numpy())[since:]
     out[:, [FEATURES.index("hour_sin"), FEATURES.index("hour_cos")]] = MINUTE_OF_DAY[minute % 1440]
     out[:, [FEATURES.index("weekday_sin"), FEATURES.index("weekday_cos")]] = WEEKDAY[minute // 1440 % 7]
     put("logged_in", clicks["logged_in"].to_numpy())

@@ -74,20 +74,16 @@ def by_day(folder: Path, days: tuple[date, ...], start: datetime, end: datetime)
             snapshots.scan_clicks(folder, near, closes)
             .filter(pl.col("received_at") >= opens - history)
             .select(*COLUMNS, "device", "rfm")
-            .collect()
         )
-        yield day, table_of(clicks, opens)
+        yield day, table_of(in_order_of_arrival(clicks).collect(), opens)
 
 
 def table_of(clicks: pl.DataFrame, opens: datetime | None = None) -> pl.DataFrame:
-    """The table of `clicks` received from `opens` on; those before are history for the counters."""
-    clicks = in_order_of_arrival(clicks)
-    vectors = features(clicks)
-    heavy = _session_peak(clicks) > HEAVY_SESSION
-    today = slice(0, None)
-    if opens is not None:
-        today = slice(int(clicks["received_at"].search_sorted(opens)), None)
-    rows, x = clicks[today], vectors[today]
+    """The table of `clicks` (`in_order_of_arrival`) received from `opens` on; those before are history."""
+    since = 0 if opens is None else int(clicks["received_at"].search_sorted(opens))
+    heavy = _session_peak(clicks)[since:] > HEAVY_SESSION
+    x = features(clicks, since)
+    rows = clicks[since:]
     device = device_codes(rows["device"])
     minute = (
         rows["event_time"].dt.epoch("us").to_numpy() // 60_000_000 + rows["utc_offset_min"].cast(pl.Int64).to_numpy()
@@ -101,7 +97,7 @@ def table_of(clicks: pl.DataFrame, opens: datetime | None = None) -> pl.DataFram
             "leaf": leaf(device, x).astype(np.int8),
             "cell": (minute // 60 % 168).astype(np.int16),
             "high_rfm": (rows["rfm"] >= snapshots.HIGH_RFM).fill_null(False),
-            "heavy": heavy[today],
+            "heavy": heavy,
             **{name: x[:, column] for column, name in enumerate(FEATURES)},
         }
     )
