@@ -143,9 +143,15 @@ def test_an_unknown_domain_is_told_with_those_there_are(headgate: Headgate, argu
     assert (said.code, said.sentence) == (2, f"There is no domain 'fruit'; there are: {', '.join(domains.NAMES)}.")
 
 
-def test_only_adclicks_has_an_importer(headgate: Headgate, tmp_path: Path) -> None:
-    said = headgate("import", "fruit", tmp_path / "x.csv", "--format", "csv", "--out", tmp_path / "out")
-    assert (said.code, said.sentence) == (2, "fruit has no importer; adclicks has.")
+def test_a_size_of_another_domain_is_refused(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("simulate", "capacity", "--days", 7, "--clicks-per-day", 100, "--out", tmp_path / "out")
+    assert (said.code, said.sentence) == (2, "capacity has no --clicks-per-day.")
+
+
+def test_a_fact_that_a_domain_does_not_take_is_refused(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("import", "adclicks", tmp_path / "x.csv", "--format", "csv", "--set", "zone=UTC", "--out", tmp_path)
+    assert said.code == 2
+    assert "--set zone=… says nothing of clicks" in said.err
 
 
 def test_an_unknown_scenario_is_told_with_all_there_are(headgate: Headgate, tmp_path: Path) -> None:
@@ -235,7 +241,7 @@ def test_an_import_answers_in_json_for_programs(headgate: Headgate, csv: Path, t
 def test_a_map_that_is_no_pair_is_a_usage_error(headgate: Headgate, csv: Path, tmp_path: Path, pair: str) -> None:
     said = headgate("import", "adclicks", csv, "--format", "csv", "--map", pair, "--out", tmp_path / "out")
     assert said.code == 2
-    assert said.sentence == f"--map {pair} is not COLUMN=HEADER, for example --map user_id=visitor."
+    assert said.sentence == f"--map {pair} is not NAME=VALUE, for example --map user_id=visitor."
 
 
 @pytest.mark.parametrize(
@@ -489,8 +495,8 @@ def test_before_the_first_version_status_says_so_to_people_and_programs(headgate
     said = headgate("status")
     assert (said.code, said.err) == (0, "")
     assert "adclicks" in said.out
-    (domain,) = json.loads(headgate("status", "--json").out)["domains"]
-    assert domain["champion"] is None
+    domains = json.loads(headgate("status", "--json").out)["domains"]
+    assert [domain["champion"] for domain in domains] == [None, None]
 
 
 def test_a_registry_that_does_not_answer_is_told_in_bounded_time(

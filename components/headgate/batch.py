@@ -21,13 +21,14 @@ class Decided:
     domain: str
     version: int
     rows: int
-    against: int
+    noticed: int
+    what: str
     out: Path
 
     def words(self) -> str:
         """One sentence."""
         return (
-            f"{self.domain} version {self.version} decided {self.rows:,} events, {self.against:,} of them against: "
+            f"{self.domain} version {self.version} decided {self.rows:,} rows, {self.noticed:,} of them {self.what}: "
             f"{self.out}."
         )
 
@@ -44,13 +45,13 @@ class Scored:
 
     def words(self) -> str:
         """The overall lines as a table."""
-        lines = [f"{self.domain} version {self.version} on {self.rows:,} events", ""]
-        lines.append(f"{'model':<10} {'metric':<18} {'value':>8}  interval")
+        lines = [f"{self.domain} version {self.version} on {self.rows:,} rows", ""]
+        lines.append(f"{'model':<14} {'metric':<18} {'value':>8}  interval")
         for line in self.scorecard:
             if line["slice"] != "all" or line["value"] is None:
                 continue
             interval = f"[{line['low']:.4f}, {line['high']:.4f}]" if line["low"] is not None else ""
-            lines.append(f"{line['model']:<10} {line['metric']:<18} {line['value']:>8.4f}  {interval}")
+            lines.append(f"{line['model']:<14} {line['metric']:<18} {line['value']:>8.4f}  {interval}")
         for name, gap in self.differences.items():
             lines.append(f"AUC {name}: {gap['auc']:+.4f} [{gap['low']:+.4f}, {gap['high']:+.4f}]")
         return "\n".join(lines)
@@ -61,8 +62,8 @@ def decide(settings: Settings, domain: str, wanted: str, on: Path, out: Path) ->
     chosen = domains.get(domain)
     registry = versions.client(settings)
     version = versions.find(registry, domain, wanted)
-    rows, against = chosen.decide(versions.fetch(version, settings), on, out)
-    return Decided(domain, version.number, rows, against, out)
+    rows, noticed = chosen.decide(versions.fetch(version, settings), on, out)
+    return Decided(domain, version.number, rows, noticed, chosen.noticed, out)
 
 
 def evaluate(settings: Settings, domain: str, wanted: str, on: Path, since: datetime | None) -> Scored:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from headgate import settings
+from headgate.domains.capacity import commands as capacity
+from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
 from headgate.errors import HeadgateError, UsageError
 
 app = typer.Typer(
@@ -21,6 +23,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The datasets behind versions.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(calendar_app, name="calendar")
+app.add_typer(mask_app, name="mask")
 
 DISK_FULL = "The disk is full. What was there before is unchanged: make room and run the command again."
 
@@ -78,27 +82,45 @@ def simulate(
     domain: DomainName,
     days: Annotated[int, typer.Option(min=1, help="How many days.")],
     out: Out,
-    clicks_per_day: Annotated[int, typer.Option(min=1, help="How many clicks on a usual day.")] = 60_000,
     scenario: Annotated[str, typer.Option(help="What happens; a wrong name lists them all.")] = "calm",
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 0,
     start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = None,
+    clicks_per_day: Annotated[int | None, typer.Option(min=1, help="adclicks: clicks on a usual day.")] = None,
+    regions: Annotated[int | None, typer.Option(min=1, help="capacity: regions, each with its own clock.")] = None,
+    services: Annotated[int | None, typer.Option(min=1, help="capacity: services in every region.")] = None,
+    step: Annotated[int | None, typer.Option(min=60, help="capacity: seconds from point to point.")] = None,
+    weekly_years: Annotated[int | None, typer.Option(min=0, help="capacity: years of weekly orders as well.")] = None,
 ) -> None:
     """Simulate raw data with a hidden truth, which is kept apart in OUT.truth."""
+    from inspect import signature
+
     from headgate import domains
 
     chosen = domains.get(domain)
     if scenario not in chosen.scenarios:
         known = "\n".join(f"  {name:<14} {what}" for name, what in chosen.scenarios.items())
         raise UsageError(f"There is no scenario {scenario!r}. Choose one of:\n{known}")
+    sizes = {
+        "clicks_per_day": clicks_per_day,
+        "regions": regions,
+        "services": services,
+        "step": step,
+        "weekly_years": weekly_years,
+    }
+    asked = {name: size for name, size in sizes.items() if size is not None}
+    if strange := [name for name in asked if name not in signature(chosen.simulate).parameters]:
+        raise UsageError(f"{domain} has no --{strange[0].replace('_', '-')}.")
+    if "clicks_per_day" in chosen.demo:
+        asked.setdefault("clicks_per_day", chosen.demo["clicks_per_day"])
     with _progress(f"simulating {domain}", days) as advance:
         chosen.simulate(
             out,
             days=days,
-            clicks_per_day=clicks_per_day,
             scenario=scenario,
             seed=seed,
             start=start.date() if start else None,
             on_day=lambda day: advance(),
+            **asked,
         )
     typer.echo(f"{days} days of {domain} ({scenario}) are in {out}, their hidden truth in {out}.truth.")
 
@@ -106,24 +128,26 @@ def simulate(
 @app.command("import")
 def import_(
     domain: DomainName,
-    file: Annotated[Path, typer.Argument(help="The file to bring in.")],
+    file: Annotated[str, typer.Argument(help="The file to bring in; for cloudwatch, NAMESPACE/METRIC.")],
     out: Out,
-    format: Annotated[str, typer.Option("--format", help="talkingdata, or csv with --map.")],
+    format: Annotated[str, typer.Option("--format", help="csv with --map; talkingdata (adclicks), cloudwatch.")],
     map: Annotated[
         list[str] | None, typer.Option("--map", metavar="COLUMN=HEADER", help="Our column, and its name in the file.")
     ] = None,
     tz: Annotated[str | None, typer.Option(help="Zone of times that name none, for example Europe/Vienna.")] = None,
+    facts: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What the file does not say, for example region=eu."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Turn a file of clicks into the raw schema."""
-    if domain != "adclicks":
-        raise UsageError(f"{domain} has no importer; adclicks has.")
-    from headgate.domains.adclicks.importers import import_clicks
+    """Turn a foreign file into the raw schema."""
+    from headgate import domains
 
-    mapping = dict(_pair(item) for item in map or [])
-    report = import_clicks(file, format=format, out=out, mapping=mapping, tz=tz)
-    said = f"{report.clicks:,} clicks and {report.purchases:,} purchases of {len(report.days)} days are in {out}."
-    _answer(report, json, f"{said} {report.hint}")
+    mapping = dict(_pair(item, "--map user_id=visitor") for item in map or [])
+    told = dict(_pair(item, "--set region=eu") for item in facts or [])
+    report = domains.get(domain).bring_in(file, out, format=format, mapping=mapping, tz=tz, facts=told)
+    _answer(report, json, report.words(out))
 
 
 @app.command()
@@ -261,6 +285,12 @@ def serve(
     listen(chosen, host, free)
 
 
+app.command()(capacity.forecast)
+app.command()(capacity.explain)
+app.command()(capacity.whatif)
+app.command()(capacity.track)
+
+
 @app.command()
 def servers() -> None:
     """Run MLflow and Prefect on this machine until Ctrl-C."""
@@ -275,7 +305,7 @@ def demo(
         bool, typer.Option("--serve", help="Then serve, with a table of addresses, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """The main job: simulate clicks if there are none, retrain on them, and report."""
+    """The main job: simulate data if there is none, retrain every domain on it, and report."""
     from headgate.local import demo as run
 
     raise typer.Exit(run(settings.load(), serve=serve))
@@ -292,11 +322,11 @@ def _instant(text: str | None) -> datetime | None:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
 
 
-def _pair(item: str) -> tuple[str, str]:
-    column, equals, header = item.partition("=")
-    if not (column and equals and header):
-        raise UsageError(f"--map {item} is not COLUMN=HEADER, for example --map user_id=visitor.")
-    return column, header
+def _pair(item: str, example: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not (name and equals and value):
+        raise UsageError(f"{example.split()[0]} {item} is not NAME=VALUE, for example {example}.")
+    return name, value
 
 
 def _answer(value: Any, as_json: bool, words: str) -> None:

@@ -48,10 +48,18 @@ class Metric:
 
 
 class Predictor(Protocol):
-    """A loaded version. Serving, batch decisions, replay and evaluation all decide through this one."""
+    """A loaded version: it decides clicks, or forecasts load. Serving, batches, replay and evaluation all ask it."""
 
     def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Decide every row of `batch`; rows come back in the same order."""
+        ...
+
+
+class Imported(Protocol):
+    """What an import wrote; a dataclass, so that a program can read it."""
+
+    def words(self, out: Path) -> str:
+        """What is in `out` now, and what to do next."""
         ...
 
 
@@ -91,9 +99,12 @@ class Domain:
     metrics: tuple[Metric, ...]
     limits: Limits
     load: Callable[[Path], Predictor]
-    decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, decided against
+    decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, and of them noticed
+    noticed: str  # what a noticed row is, in words: invalid, outside its band
     score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
     routes: Callable[[Slots], list[Any]]
-    simulate: Callable[..., None]
+    simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
+    demo: Mapping[str, int]  # days and sizes of the demonstration
+    bring_in: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
     promotion: Literal["auto", "review"] = "auto"

@@ -7,7 +7,7 @@ from headgate.errors import UsageError
 if TYPE_CHECKING:
     from headgate.domain import Domain
 
-NAMES = ("adclicks",)
+NAMES = ("adclicks", "capacity")
 
 
 def get(name: str) -> "Domain":
@@ -16,4 +16,8 @@ def get(name: str) -> "Domain":
         from headgate.domains.adclicks.domain import ADCLICKS
 
         return ADCLICKS
+    if name == "capacity":
+        from headgate.domains.capacity.domain import CAPACITY
+
+        return CAPACITY
     raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")

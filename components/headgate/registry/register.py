@@ -184,7 +184,9 @@ def _log_model(run_id: str, bundle: Path) -> tuple[str, str]:
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"bundle": str(bundle)},
             code_paths=[str(Path(headgate.__file__).parent)],
-            pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "polars", "pyarrow", "onnxruntime")],
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in ("mlflow", "polars", "pyarrow", "onnxruntime", "safetensors")
+            ],
             signature=signature,
         )
     return info.model_uri, info.model_id

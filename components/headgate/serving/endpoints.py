@@ -25,6 +25,7 @@ class Operation:
     description: str
     answer: Any
     body: Any = None
+    query: Any = None  # a struct: each of its fields is a parameter of the query
     body_example: Any = None
     answer_example: Any = None
     errors: Mapping[int, str] = field(default_factory=dict)  # status → when
@@ -55,6 +56,14 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = 
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise undecodable(error) from None
+
+
+def query(request: Request, of: type[T]) -> T:
+    """The request's query as the struct `of`; a `Problem` (422) that names the parameter where it is not that."""
+    try:
+        return msgspec.convert(dict(request.query_params), of, strict=False)
+    except msgspec.ValidationError as error:
         raise undecodable(error) from None
 
 

@@ -50,11 +50,29 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         written["responses"]["503"]["headers"] = {
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         }
+    if operation.query is not None:
+        written["parameters"] = _parameters(operation.query)
     if operation.body is not None:
         content = _content(operation.body)
         content["application/json"]["example"] = operation.body_example
         written["requestBody"] = {"required": True, "content": content}
     return written
+
+
+def _parameters(of: Any) -> list[dict[str, Any]]:
+    """The parameters of a query, from the struct that types it."""
+    ((_, schema),) = msgspec.json.schema_components([of])[1].items()
+    required = schema.get("required", [])
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": field.pop("description", ""),
+            "schema": field,
+        }
+        for name, field in schema["properties"].items()
+    ]
 
 
 def _content(of: Any, media: str = "application/json") -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_talkingdata_row_by_row(tmp_path: Path) -> None:
         ignored=(),
     )
     assert report.as_of == at(2017, 11, 8)
-    assert "--as-of 2017-11-08T00:00:00Z" in report.hint
+    assert "--as-of 2017-11-08T00:00:00Z" in report.words(Path("out"))
     rows = table(tmp_path)
     assert rows["click_id"].to_list() == ["td-000000001", "td-000000002", "td-000000003", "td-000000004"]
     assert rows.row(1, named=True) == {

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.domains.adclicks.raw import check_file, publishing, read_table, scan_table, write_days
+from headgate.data.tables import publishing
+from headgate.domains.adclicks.raw import check_file, read_table, scan_table, write_days
 from headgate.domains.adclicks.schema import CLICKS, PURCHASES, REFUNDS
 from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.files import sha256

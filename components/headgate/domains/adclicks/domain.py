@@ -1,16 +1,18 @@
 """`adclicks` as a value of the contract, with its limits in one place."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headgate.domain import Domain, Predictor
+from headgate.domain import Domain, Imported, Predictor
 from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.judge import judge
 from headgate.domains.adclicks.limits import LIMITS
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.simulate import SCENARIOS, simulate
 from headgate.domains.adclicks.snapshot import take
+from headgate.errors import UsageError
 from headgate.serving.slots import Slots
 
 
@@ -56,6 +58,16 @@ def _load(bundle: Path) -> Predictor:
     return Loaded(bundle)
 
 
+def _bring_in(
+    source: str, out: Path, *, format: str, mapping: Mapping[str, str], tz: str | None, facts: Mapping[str, str]
+) -> Imported:
+    from headgate.domains.adclicks.importers import import_clicks
+
+    if facts:
+        raise UsageError(f"--set {next(iter(facts))}=… says nothing of clicks: their file says all there is.")
+    return import_clicks(Path(source), format=format, out=out, mapping=mapping, tz=tz)
+
+
 def _routes(slots: Slots) -> list[Any]:
     from headgate.domains.adclicks.routes import routes
 
@@ -77,8 +89,11 @@ ADCLICKS = Domain(
     limits=LIMITS,
     load=_load,
     decide=_decide,
+    noticed="invalid",
     score=_score,
     routes=_routes,
     simulate=simulate,
     scenarios=SCENARIOS,
+    demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget
+    bring_in=_bring_in,
 )

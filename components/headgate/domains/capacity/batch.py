@@ -1,0 +1,80 @@
+"""A version on a folder of raw files: a forecast of every point there, or a scorecard of what it forecast."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from headgate.domains.capacity import history as histories
+from headgate.domains.capacity import raw
+from headgate.domains.capacity.clock import DAY
+from headgate.domains.capacity.companions import as_of
+from headgate.domains.capacity.evaluate import scorecard, units_of
+from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.tried import Origin, Tried
+from headgate.errors import DataRefused, UsageError
+from headgate.files import atomic_file, read_json
+
+
+def decide(bundle: Path, on: Path, out: Path) -> tuple[int, int]:
+    """Forecast every point below `on`; how many there were, and how many lie outside their 90 % band.
+
+    `out` is Parquet: series, time, value, q05, q10, q50, q90, q95; forecasts are null where the version has none.
+    """
+    forecaster = Forecaster(bundle)
+    files = sorted((on / "points").glob("*.parquet"))
+    if not files:
+        raise UsageError(f"There are no point files in {on}: it must hold series.csv and points/DAY.parquet.")
+    series = raw.read_series(on)
+    frames = []
+    for path in files:
+        raw.check_file(path, series)
+        points = pl.read_parquet(path).select("series", "time", "value")
+        frames.append(pl.concat([points, forecaster.decide(points)], how="horizontal"))
+    decided = pl.concat(frames)
+    with atomic_file(out) as draft:
+        decided.write_parquet(draft)
+    outside = decided.filter((pl.col("value") < pl.col("q05")) | (pl.col("value") > pl.col("q95")))
+    return len(decided), len(outside)
+
+
+def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+    """The scorecard of a bundle's own forecast on the points below `on` from `since` (its as-of if None) on.
+
+    Points before that are history for the baselines. Raises DataRefused where the version forecasts none of them.
+    """
+    forecaster = Forecaster(bundle)
+    start = max(since or forecaster.as_of, forecaster.as_of)
+    lines, rows = [], 0
+    for history in histories.load(on):
+        known = [one for one in history.series if one in forecaster.series]
+        model = next((m for m in forecaster.models if known and known[0] in m.series), None)
+        if model is None or history.until <= start.timestamp():
+            continue
+        low = int(np.searchsorted(history.times, start.timestamp()))
+        high = int(np.searchsorted(history.times, (model.until - 1) * DAY))
+        if high <= low:
+            continue
+        columns, mine = [history.series.index(one) for one in known], [model.number(one.series) for one in known]
+        events = tuple(e for e in forecaster.calendar if e.applies(known[0].region, known[0].service))
+        times = history.times[low:high]
+        forecast = np.exp(model.log_forecast(times, events, mine))
+        origin = Origin("test", int(times[0]), int(high - low))
+        chosen = histories.History(
+            tuple(known), history.times, history.values[:, columns], history.calendar, history.masks
+        )
+        later = as_of(history.calendar, datetime.max.replace(tzinfo=UTC))
+        tried = Tried(origin, tuple(known), times, forecast, chosen.actual()[low:high], later)
+        lines += units_of(forecaster, chosen, tried)
+        rows += int(np.isfinite(tried.actual).sum())
+    if not rows:
+        raise DataRefused(
+            f"{on} has no point that this version forecasts: it knows its {len(forecaster.series)} series from "
+            f"{forecaster.as_of:%Y-%m-%d %H:%M} UTC on."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        scorecard(lines, Path(folder))
+        return rows, read_json(Path(folder) / "scorecard.json"), {}

@@ -1,0 +1,246 @@
+"""What the command line asks of forecasts: `headgate forecast | explain | whatif | track capacity`."""
+
+import json as text
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from headgate.domains.capacity.forecaster import Forecaster
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="capacity.")]
+SeriesName = Annotated[
+    str, typer.Option("--series", metavar="REGION/SERVICE/METRIC", help='Which series; "*" stands for all of a level.')
+]
+From = Annotated[
+    str, typer.Option("--from", metavar="TIME", help="The first step, e.g. 2026-11-27 or 2026-11-27T18:00Z.")
+]
+To = Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")]
+Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
+CalendarIn = Annotated[
+    Path | None,
+    typer.Option("--calendar", metavar="DIR", help="A folder with a newer calendar.csv than the version's."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+STEPS = {"1min": 60, "5min": 300, "15min": 900, "1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
+
+
+def forecast(
+    domain: Domain,
+    series: SeriesName,
+    start: From,
+    end: To,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .csv or .parquet file.")],
+    step: Annotated[str, typer.Option(help="1min, 5min, 15min, 1h, 1d or 1w.")] = "1h",
+    quantiles: Annotated[str, typer.Option(help="Which, with commas.")] = "0.05,0.1,0.5,0.9,0.95",
+    calendar: CalendarIn = None,
+    version: Version = "champion",
+    json: Json = False,
+) -> None:
+    """Forecast a series with its band, and the largest step of the window.
+
+    headgate forecast capacity --series eu/home/requests --from 2026-11-27 --to 2026-11-30 --step 1h --out cyber.csv
+    """
+    import polars as pl
+
+    from headgate.errors import DataRefused
+    from headgate.files import atomic_file
+
+    asked = _levels(quantiles)
+    number, forecaster = _load(domain, version)
+    known = _calendar(forecaster, calendar)
+    first, last = _instant(start), _instant(end)
+    said = forecaster.forecast(series, first, last, step=_step(step), levels=asked, calendar=known)
+    columns = {f"q{100 * level:04.1f}".replace(".0", "").replace(".", "_"): said.quantiles[level] for level in asked}
+    table = pl.DataFrame({"time_utc": said.times, **columns}).with_columns(
+        pl.from_epoch("time_utc").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
+    with atomic_file(out) as draft:
+        if out.suffix == ".parquet":
+            table.write_parquet(draft)
+        else:
+            table.write_csv(draft, float_precision=3)
+    try:
+        highest = forecaster.peak(series, first, last)
+    except DataRefused:
+        highest = {}
+    answer = {
+        "domain": domain,
+        "version": number,
+        "series": series,
+        "rows": len(table),
+        "out": str(out),
+        "certified": said.certified,
+        "calendar": forecaster.companion(known),
+        "peak": {f"{level:g}": value for level, value in highest.items()},
+    }
+    words = f"{len(table):,} steps of {series} by version {number} are in {out}."
+    if highest:
+        words += f" The largest step: {highest[0.5]:,.0f} (median), {highest[0.95]:,.0f} (with 95 %)."
+    if not said.certified:
+        words += " It reaches further ahead than any origin could test: beyond, the band widens with √horizon."
+    _answer(answer, json, words)
+
+
+def explain(
+    domain: Domain,
+    series: SeriesName,
+    start: From,
+    end: To,
+    calendar: CalendarIn = None,
+    version: Version = "champion",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="A .png with the factors as a plot.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Take a forecast apart into its factors: baseline, trend, season, clock, and every kind of event.
+
+    headgate explain capacity --series eu/home/requests --from 2026-11-27T18:00Z --to 2026-11-27T18:01Z
+    """
+    from dataclasses import asdict
+
+    from headgate.domains.capacity.explain import explain as take_apart
+    from headgate.domains.capacity.explain import picture
+
+    _, forecaster = _load(domain, version)
+    known = _calendar(forecaster, calendar)
+    found = take_apart(forecaster, series, _instant(start), _instant(end), known)
+    if out is not None:
+        picture(forecaster, series, _instant(start), _instant(end), known, out)
+    _answer(asdict(found), json, found.words())
+
+
+def whatif(
+    domain: Domain,
+    series: SeriesName,
+    start: From,
+    end: To,
+    event: Annotated[str, typer.Option(help="The event of the calendar that is to be another.")],
+    event_start: Annotated[str | None, typer.Option(help="Its start then.")] = None,
+    event_end: Annotated[str | None, typer.Option(help="Its end then.")] = None,
+    intensity: Annotated[float | None, typer.Option(min=0.01, help="Its intensity then.")] = None,
+    version: Version = "champion",
+    json: Json = False,
+) -> None:
+    """What a forecast would be if an event were moved, stretched or grew. Nothing is fitted again.
+
+    headgate whatif capacity --series eu/home/requests --from 2026-07-10 --to 2026-07-20 --event summer-sale-2026
+    --event-start 2026-07-13 --event-end 2026-07-15
+    """
+    from headgate.domains.capacity.explain import moved, what_if
+
+    number, forecaster = _load(domain, version)
+    other = moved(forecaster.calendar, event, start=event_start, end=event_end, intensity=intensity)
+    found = what_if(forecaster, series, _instant(start), _instant(end), other)
+    sums = float(found.before.sum()), float(found.after.sum())
+    highest = float(found.before.max()), float(found.after.max())
+    answer = {
+        "version": number,
+        "series": series,
+        "before": sums[0],
+        "after": sums[1],
+        "highest_before": highest[0],
+        "highest_after": highest[1],
+        "calendar": found.calendar,
+    }
+    words = (
+        f"{series}: {sums[0]:,.0f} → {sums[1]:,.0f} ({100 * (found.change - 1):+.1f} %), "
+        f"largest step {highest[0]:,.0f} → {highest[1]:,.0f}."
+    )
+    _answer(answer, json, words)
+
+
+def track(
+    domain: Domain,
+    series: SeriesName,
+    start: From,
+    end: To,
+    on: Annotated[Path, typer.Option("--on", metavar="DIR", help="A source folder with what came so far.")],
+    version: Version = "champion",
+    json: Json = False,
+) -> None:
+    """Hold what came against its forecast, and re-scale the rest of the window.
+
+    headgate track capacity --series eu/home/requests --from 2026-11-27 --to 2026-11-28 --on /data/load
+    """
+    import numpy as np
+
+    from headgate.domains.capacity.raw import load_matrix
+    from headgate.domains.capacity.track import track as follow
+
+    _, forecaster = _load(domain, version)
+    times, values = load_matrix(on, [series], None)
+    known = ~np.isnan(values[:, 0])
+    first, last = _instant(start), _instant(end)
+    found = follow(forecaster, series, times[known], values[known, 0].astype(np.float64), first, last)
+    left = float(found.expected[~np.isfinite(found.actual)].sum())
+    answer = {
+        "series": series,
+        "seen": found.seen,
+        "ratio": found.ratio,
+        "outside": found.outside,
+        "expected_rest": left,
+        "forecast_rest": float(found.forecast[~np.isfinite(found.actual)].sum()),
+    }
+    words = (
+        f"{series}: {found.seen:,} steps came, {found.outside:,} of them outside the 80 % band; lately "
+        f"{found.ratio:.2f} times the forecast. Of the rest {left:,.0f} is expected."
+    )
+    _answer(answer, json, words)
+
+
+def _load(domain: str, wanted: str) -> "tuple[int, Forecaster]":
+    if domain != "capacity":
+        raise UsageError(f"{domain} forecasts nothing; capacity does.")
+    from headgate import settings
+    from headgate.domains.capacity.forecaster import Forecaster
+    from headgate.registry import versions
+
+    here = settings.load()
+    version = versions.find(versions.client(here), domain, wanted)
+    return version.number, Forecaster(versions.fetch(version, here))
+
+
+def _calendar(forecaster: "Forecaster", folder: Path | None) -> Any:
+    """The calendar of a folder as it is known now; None for the version's own."""
+    if folder is None:
+        return None
+    from headgate.domains.capacity.companions import as_of, read_calendar
+
+    if not (folder / "calendar.csv").is_file():
+        raise UsageError(f"There is no calendar.csv in {folder}.")
+    return as_of(read_calendar(folder), datetime.now(UTC))
+
+
+def _levels(listed: str) -> list[float]:
+    try:
+        levels = [float(part) for part in listed.split(",")]
+    except ValueError:
+        levels = [0.0]
+    if not all(0 < level < 1 for level in levels):
+        raise UsageError(f"--quantiles {listed} must be numbers between 0 and 1 with commas, for example 0.1,0.5,0.9.")
+    return levels
+
+
+def _step(name: str) -> int:
+    if name not in STEPS:
+        raise UsageError(f"There is no step {name!r}: choose one of {', '.join(STEPS)}.")
+    return STEPS[name]
+
+
+def _instant(written: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        raise UsageError(f"{written!r} is no time: write 2026-11-27 or 2026-11-27T18:00Z.") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _answer(value: dict[str, Any], as_json: bool, words: str) -> None:
+    typer.echo(text.dumps(value, indent=2) if as_json else words)
