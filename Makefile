@@ -1,6 +1,7 @@
 # make run      environment if missing, the main job, then the servers with a table of addresses; Ctrl-C stops all
 # make retrain  the main job alone: simulated clicks → a judged version
 # make test     what CI runs;  make nightly  what is too long for CI;  make check  ruff and types;  make bench  figures
+# make worldcup  a forecast of the web site of the World Cup 1998 (needs its data in ../shared)
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -46,7 +47,10 @@ check: $(READY)
 bench: $(READY)
 	@for script in $$(ls benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+worldcup: $(READY)
+	@$(BIN)/python benchmarks/worldcup.py
+
 clean:
 	rm -rf state
 
-.PHONY: help env run retrain test nightly check bench clean
+.PHONY: help env run retrain test nightly check bench worldcup clean

@@ -22,18 +22,22 @@ FAR = 3.0
 
 
 def mixture(errors: Floats, volume: Floats) -> Floats:
-    """Weights [K, S], non-negative with sum one, from log errors [T, K, S] and what each period was worth [T, S].
+    """Weights [K, S], non-negative with sum one, from log errors [T, K, S] and what each period was worth [T, S]."""
+    S = errors.shape[2]
+    together = shared(errors, volume)
+    if S == 1:
+        return together[:, None]
+    own = [weights(errors[:, :, s], volume[:, s], together, HELD) for s in range(S)]
+    return np.stack(own, axis=1)
 
-    A series' volume counts relative to its mean, so that large series do not decide for small ones.
-    """
+
+def shared(errors: Floats, volume: Floats) -> Floats:
+    """The weights [K] that all series share; each counts alike, whatever its size."""
     K, S = errors.shape[1:]
     with np.errstate(invalid="ignore"):
         size = np.nanmean(np.where(volume > 0, volume, np.nan), axis=0) if len(volume) else np.ones(S)
     relative = volume / np.where(np.isfinite(size), size, 1.0)
-    shared = weights(np.moveaxis(errors, 1, 2).reshape(-1, K), relative.ravel(), np.full(K, 1 / K), HELD / np.sqrt(S))
-    if S == 1:
-        return shared[:, None]
-    return np.stack([weights(errors[:, :, s], relative[:, s], shared, HELD) for s in range(S)], axis=1)
+    return weights(np.moveaxis(errors, 1, 2).reshape(-1, K), relative.ravel(), np.full(K, 1 / K), HELD / np.sqrt(S))
 
 
 def weights(errors: Floats, volume: Floats, towards: Floats, held: float) -> Floats:

@@ -18,7 +18,7 @@ from headgate.domains.capacity.coldstart import lend
 from headgate.domains.capacity.fit import Fitted, fit
 from headgate.domains.capacity.history import History
 from headgate.domains.capacity.lending import share_kinds
-from headgate.domains.capacity.mixture import mixture
+from headgate.domains.capacity.mixture import mixture, shared
 from headgate.domains.capacity.model import Model, mixed
 from headgate.domains.capacity.opinions import OPINIONS
 from headgate.domains.capacity.tried import Tried
@@ -29,6 +29,9 @@ Floats = NDArray[np.float64]
 
 #: How far a model reaches, in periods: a year of days (per minute 180 are promised), two years of weeks.
 HORIZON = {1: 366, 7: 105}
+
+#: The opinions of at most so many series of a batch are tried at the origins that tune: Prophet takes its time.
+MOST_WEIGHED = 64
 
 #: Weekly series are fitted on the newest so many periods, daily levels on all.
 NEWEST = {7: 8 * 52}
@@ -55,19 +58,35 @@ def train(work: Path, out: Path) -> None:
 
 
 def weigh(history: History, kept: Mapping[str, Floats] | None = None) -> Floats:
-    """The weights [K, S] of the opinions, from the origins that tune; those of series in `kept` [K] are kept."""
+    """The weights [K, S] of the opinions, from the origins that tune; those of series in `kept` [K] are kept.
+
+    Of more than MOST_WEIGHED series a sample is weighed, and all share its weights.
+    """
+    few = _sampled(history)
     errors, volumes = [], []
-    for origin in roles(origins(history), "tune"):
-        found, volume = level_errors(history, try_out(history, origin)[0], origin)
+    for origin in roles(origins(few), "tune"):
+        found, volume = level_errors(few, try_out(few, origin)[0], origin)
         errors.append(found)
         volumes.append(volume)
-    weights = np.full((len(OPINIONS), len(history.series)), 1 / len(OPINIONS))
-    if errors:
+    S = len(history.series)
+    weights = np.full((len(OPINIONS), S), 1 / len(OPINIONS))
+    if errors and few is history:
         weights = mixture(np.concatenate(errors), np.concatenate(volumes))
+    elif errors:
+        weights = np.repeat(shared(np.concatenate(errors), np.concatenate(volumes))[:, None], S, axis=1)
     for number, one in enumerate(history.series):
         if kept and one.series in kept:
             weights[:, number] = kept[one.series]
     return weights
+
+
+def _sampled(history: History) -> History:
+    """`history`, or an even sample of its series where it has many."""
+    S = len(history.series)
+    if S <= MOST_WEIGHED:
+        return history
+    columns = np.linspace(0, S - 1, MOST_WEIGHED).astype(int)
+    return replace(history, series=tuple(history.series[i] for i in columns), values=history.values[:, columns])
 
 
 def fit_all(history: History, weights: Floats) -> tuple[Model, Fitted]:
