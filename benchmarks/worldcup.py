@@ -24,7 +24,7 @@ from headgate.domains.capacity.events import active
 from headgate.domains.capacity.fit import fit
 from headgate.domains.capacity.history import History
 from headgate.domains.capacity.mixture import mixture
-from headgate.domains.capacity.model import Model, mixed
+from headgate.domains.capacity.model import FLAT, Model, mixed
 from headgate.domains.capacity.opinions import OPINIONS
 from headgate.domains.capacity.raw import Series
 from headgate.domains.capacity.tried import Origin
@@ -80,8 +80,11 @@ def weigh(history: History) -> NDArray[np.float64]:
 def fitted(history: History, weights: NDArray[np.float64]) -> Model:
     """The model of all that the data hold."""
     counts = weights[:, 0] > 0
+    counts[OPINIONS.index(FLAT)] = True
     wanted = tuple(name for name, count in zip(OPINIONS, counts, strict=True) if count)
-    return mixed(fit(history.known(history.until), periods=DAYS + 1, wanted=wanted), weights[counts])
+    return mixed(
+        fit(history.known(history.until), periods=DAYS + 1, wanted=wanted), weights[counts], origins(history)[0].ahead
+    )
 
 
 def forecast(history: History) -> pl.DataFrame:
