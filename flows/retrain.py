@@ -6,6 +6,7 @@ The first five are the functions of `headgate.stages`, which `dvc.yaml` runs too
 each other folders, never data. Whatever goes wrong, the champion stays.
 """
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def retrain(
     request = Request(source, (as_of or datetime.now(UTC)).astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):
         outcome = run(here, chosen, request, recalibrate_only)
-    outcome.write(here)
+        outcome.write(here)  # before another run may begin, and take this outcome for its own
     return _state(outcome)
 
 
@@ -63,9 +64,8 @@ def run(here: settings.Settings, domain: Domain, request: Request, recalibrate_o
     outcome = candidate(here, domain, request, champion)
     if outcome.result == "refused" and champion and not request.base:
         again = request.recalibrating(versions.fetch(champion, here))
-        second = candidate(here, domain, again, champion)
-        if second.result in ("promoted", "review"):
-            return second.after(outcome)
+        print("Refused; trying the champion's model with new thresholds …", file=sys.stderr, flush=True)
+        return outcome.then(candidate(here, domain, again, champion))
     return outcome
 
 

@@ -2,19 +2,25 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 import pytest
 import yaml
 
-from headgate import cli, domains
+from headgate import cli, domains, outcome, retraining, settings
+from headgate.data import datasets
 from headgate.domains.adclicks.simulate import SCENARIOS, simulate
+from headgate.outcome import Outcome
+from headgate.registry import versions
+from headgate.settings import Settings
 
 #: What takes seconds to import.
 HEAVY = "torch mlflow lightning prefect great_expectations polars numpy pandas lightgbm sklearn scipy dvc boto3 onnx"
@@ -67,6 +73,13 @@ def headgate(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return Said(code or 0, said.out, said.err)
 
     return call
+
+
+@pytest.fixture
+def unmade(headgate: Headgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder that is not there yet."""
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "unmade"))
+    return tmp_path / "unmade"
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +219,7 @@ def test_simulating_tells_where_the_files_and_their_truth_are(headgate: Headgate
     out = tmp_path / "out"
     said = headgate("simulate", "adclicks", "--days", 1, "--clicks-per-day", 100, "--start", "2026-02-03", "--out", out)
     assert (said.code, said.err) == (0, "")  # no progress bar where nobody looks
-    assert said.out.strip() == f"1 days of adclicks (calm) are in {out}, their hidden truth in {out}.truth."
+    assert said.out.strip() == f"{out} holds 1 day of adclicks (calm), and {out}.truth their hidden truth."
     assert (out / "clicks" / "2026-02-03.parquet").is_file()
 
 
@@ -235,6 +248,11 @@ def test_an_import_answers_in_json_for_programs(headgate: Headgate, csv: Path, t
     assert (said.code, said.err) == (0, "")
     report = json.loads(said.out)
     assert (report["clicks"], report["days"]) == (1, ["2026-01-05"])
+
+
+def test_an_import_of_one_day_says_so(headgate: Headgate, csv: Path, tmp_path: Path) -> None:
+    said = headgate("import", "adclicks", csv, "--format", "csv", *MAP, "--out", tmp_path / "out")
+    assert "1 clicks and 0 purchases of 1 day are in" in said.out
 
 
 @pytest.mark.parametrize("pair", ["user_id", "=visitor", "user_id=", ""])
@@ -378,7 +396,7 @@ def test_a_spoilt_file_is_refused_and_the_last_snapshot_stays(
     spoil(tmp_path / "source" / "clicks" / "2026-01-06.parquet")
     said = headgate("run", "snapshot", *asked(tmp_path / "source"))
     assert said.code == 4
-    assert "2026-01-06.parquet" in said.sentence
+    assert said.sentence.startswith(str(tmp_path / "source" / "clicks" / "2026-01-06.parquet"))
     assert words in said.sentence
     assert files(tmp_path / "adclicks") == before
     assert [path.name for path in (tmp_path / "adclicks").iterdir()] == ["snapshot"]
@@ -389,6 +407,86 @@ def test_an_empty_source_is_refused(headgate: Headgate, asked: Any, tmp_path: Pa
     said = headgate("run", "snapshot", *asked(tmp_path / "empty"))
     assert said.code == 4
     assert f"{tmp_path / 'empty'} has no clicks from" in said.sentence
+
+
+# -- retrain -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever asks for Prefect fails: what is refused at once must not wait for it."""
+
+    def too_late(here: Settings) -> NoReturn:
+        raise AssertionError("Prefect was asked for")
+
+    monkeypatch.setattr(retraining, "prefect", too_late)
+
+
+@pytest.mark.usefixtures("without_prefect")
+def test_a_source_that_is_none_is_refused_before_anything_starts(headgate: Headgate, tmp_path: Path) -> None:
+    said = headgate("retrain", "adclicks", "--source", tmp_path / "nowhere")
+    assert (said.code, said.sentence) == (2, f"There is no folder {tmp_path / 'nowhere'}: check --source.")
+    (tmp_path / "file").touch()
+    said = headgate("retrain", "adclicks", "--source", tmp_path / "file")
+    assert (said.code, f"{tmp_path / 'file'} is a file: give --source the folder" in said.sentence) == (2, True)
+
+
+@pytest.mark.usefixtures("without_prefect")
+@pytest.mark.parametrize("lock", ["lock", "start.lock"])
+def test_a_second_run_is_refused_before_anything_starts(headgate: Headgate, tiny: Path, lock: str) -> None:
+    with datasets.exclusively(settings.load(), "adclicks", suffix=lock):
+        said = headgate("retrain", "adclicks", "--source", tiny)
+    assert said.code == 1
+    assert said.sentence.startswith(f"Another run holds adclicks (process {os.getpid()}). Nothing was changed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_what_decides(
+    headgate: Headgate, tiny: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(retraining, "prefect", lambda here: signal.raise_signal(number))
+    before = signal.getsignal(signal.SIGTERM)
+    said = headgate("retrain", "adclicks", "--source", tiny)
+    assert (said.code, said.sentence) == (130, "Stopped; the champion stays as it was.")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_that_was_stopped_after_its_outcome_ended_with_it(
+    headgate: Headgate, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Outcome("adclicks", "2026-01-08", "promoted", (), 1, "r", "b", False, "adclicks version 1 is promoted.")
+
+    def stop(here: Settings) -> None:
+        ended.write(here)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retraining, "prefect", stop)
+    said = headgate("retrain", "adclicks", "--source", tiny)
+    assert (said.code, said.out.strip()) == (0, ended.words)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/api", "nonsense"])
+def test_a_prefect_that_does_not_answer_is_told(
+    headgate: Headgate, tiny: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    with temporary_settings({PREFECT_API_URL: address}):
+        said = headgate("retrain", "adclicks", "--source", tiny)
+    assert said.code == 1
+    assert said.sentence.startswith(f"Prefect at {address} does not answer (")
+    assert "or set PREFECT_API_URL to where it is, as http://127.0.0.1:4200/api." in said.sentence
+
+
+def test_status_tells_a_run_that_did_not_end(headgate: Headgate) -> None:
+    began = "from datetime import *; from headgate import outcome, settings;"
+    began += "outcome.begin(settings.load(), 'adclicks', datetime.now(UTC))"
+    subprocess.run([sys.executable, "-c", began], check=True)  # its process is gone
+    assert "last run    did not end: what began at 20" in headgate("status").out
+    outcome.begin(settings.load(), "adclicks", datetime.now(UTC))
+    assert "last run    under way: since 20" in headgate("status").out
+    assert Outcome.read(settings.load(), "adclicks") is None
 
 
 # -- faults ------------------------------------------------------------------------------------------------------------
@@ -479,24 +577,82 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
         ["decide", "adclicks", "--on", "x", "--out", "decisions.parquet"],
         ["evaluate", "adclicks", "--on", "x", "--version", "champion"],
         ["data", "checkout", "adclicks"],
+        ["forecast", "capacity", "--series", "a/b/c", "--from", "2026-11-27", "--to", "2026-11-28", "--out", "x.csv"],
     ],
 )
-def test_before_the_first_version_the_way_to_one_is_told(
-    headgate: Headgate, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_before_the_first_version_the_way_to_one_is_told_and_nothing_is_made(
+    headgate: Headgate, unmade: Path, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    domain = "capacity" if "capacity" in arguments else "adclicks"
     said = headgate(*arguments)
     assert said.code == 2
-    assert said.sentence == "adclicks has no version 'champion'; there are: none yet, retrain first."
-    assert list(tmp_path.iterdir()) == []
+    assert said.sentence.startswith(f"{domain} has no version 'champion': there is no registry in {unmade} yet.")
+    assert "HEADGATE_HOME" in said.sentence
+    assert list(Path.cwd().iterdir()) == []
+    assert not unmade.exists()
 
 
-def test_before_the_first_version_status_says_so_to_people_and_programs(headgate: Headgate) -> None:
+def test_before_the_first_version_status_says_so_and_where_it_looked(headgate: Headgate, unmade: Path) -> None:
     said = headgate("status")
     assert (said.code, said.err) == (0, "")
     assert "adclicks" in said.out
+    assert f"state        {unmade}" in said.out
     domains = json.loads(headgate("status", "--json").out)["domains"]
     assert [domain["champion"] for domain in domains] == [None, None]
+    assert not unmade.exists()
+
+
+def test_a_version_that_there_is_not_is_told_with_where_it_was_looked_for(headgate: Headgate, home: Path) -> None:
+    versions.client(settings.load())  # makes an empty registry
+    said = headgate("data", "checkout", "adclicks")
+    assert said.code == 2
+    assert (
+        f"has no version 'champion' in sqlite:///{home / 'mlflow' / 'mlflow.db'}; there are: none yet" in said.sentence
+    )
+
+
+def test_data_is_checked_out_below_the_state_folder(
+    headgate: Headgate, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.artifacts
+
+    version = versions.Version("adclicks", 7, "b", "r", "", ("champion",), "None", {}, 0)
+    monkeypatch.setattr(versions, "wanted", lambda here, domain, name: version)
+    monkeypatch.setattr(mlflow.artifacts, "load_text", lambda uri: "{}")
+    monkeypatch.setattr(datasets, "checkout", lambda here, lock, target: [target / "snapshot"])
+    said = headgate("data", "checkout", "adclicks")
+    target = home / "checkout" / "adclicks-7"
+    assert said.out.strip() == f"The data of adclicks version champion is in {target}: snapshot."
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["decide", "adclicks", "--on", "x"],
+        ["forecast", "capacity", "--series", "a/b/c", "--from", "2026-11-27", "--to", "2026-11-28"],
+    ],
+)
+def test_a_folder_where_a_file_is_to_be_is_refused_before_the_work(
+    headgate: Headgate, tmp_path: Path, arguments: list[str]
+) -> None:
+    said = headgate(*arguments, "--out", tmp_path)
+    assert (said.code, said.sentence) == (2, f"{tmp_path} is a folder: name a file with --out.")
+
+
+@pytest.mark.parametrize(
+    "where", ["/proc/nope", "/proc/nope/state", "a file", "below a file", "~nobody-of-that-name/x"]
+)
+def test_a_state_folder_that_cannot_be_is_a_usage_error(
+    headgate: Headgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    (tmp_path / "file").touch()
+    where = {"a file": str(tmp_path / "file"), "below a file": str(tmp_path / "file" / "state")}.get(where, where)
+    monkeypatch.setenv("HEADGATE_HOME", where)
+    said = headgate("status")
+    assert said.code == 2
+    assert said.sentence.startswith(f"HEADGATE_HOME={where} can be no folder (")
 
 
 def test_a_registry_that_does_not_answer_is_told_in_bounded_time(

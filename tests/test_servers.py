@@ -3,14 +3,16 @@
 import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from headgate import settings
+from headgate import local, settings
 from headgate.errors import HeadgateError
-from headgate.servers import Server, free_port, running, tracking_uri, up
+from headgate.files import read_json, write_json
+from headgate.servers import Server, free_port, pages, running, tracking_uri, until_loaded, up
 from headgate.settings import Settings
 
 HOST = "127.0.0.1"
@@ -24,7 +26,7 @@ def here(tmp_path: Path) -> Settings:
 def _server(tmp_path: Path, script: str) -> Server:
     port = free_port(HOST, 18_500)
     url = f"http://{HOST}:{port}"
-    return Server("mlflow", "A server", port, [sys.executable, "-c", script, str(port)], f"{url}/health", url, {})
+    return Server("mlflow", port, [sys.executable, "-c", script, str(port)], f"{url}/health", url, {})
 
 
 ANSWERS = """
@@ -70,6 +72,63 @@ def test_a_server_that_dies_is_told_with_its_last_words(here: Settings, tmp_path
         up(here, [server]),
     ):
         pytest.fail("it never came up")
+
+
+def test_what_another_wrote_on_the_record_meanwhile_stays_there(here: Settings, tmp_path: Path) -> None:
+    with up(here, [_server(tmp_path, ANSWERS)]):
+        others = {"mlflow": {"url": "http://127.0.0.1:9", "health": "http://127.0.0.1:9/health", "page": ""}}
+        write_json(here.servers_file, others)
+    assert read_json(here.servers_file) == others
+
+
+def test_servers_starts_only_what_is_not_up_and_leaves_the_rest_alone(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make(name: str) -> Callable[[Settings], Server]:
+        return lambda settings: replace(_server(tmp_path, ANSWERS), name=name, page=f"http://page.of/{name}")
+
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(local, "mlflow_server", make("mlflow"))
+    monkeypatch.setattr(local, "prefect_server", make("prefect"))
+    monkeypatch.setattr(local, "_until_stopped", lambda: seen.append(running(here)))
+    prefect = make("prefect")(here)
+    with up(here, [prefect]):
+        local.servers(here)
+        assert seen[0].keys() == {"mlflow", "prefect"}
+        assert running(here) == {"prefect": prefect.url} == {"prefect": seen[0]["prefect"]}
+        shown = capsys.readouterr().out
+        assert "http://page.of/mlflow" in shown
+        assert "http://page.of/prefect" in shown
+        assert pages(here) == {"prefect": "http://page.of/prefect"}
+        with up(here, [make("mlflow")(here)]):
+            local.servers(here)
+        assert len(seen) == 1  # nothing was started, so there is nothing to wait for
+        assert "it was before" in capsys.readouterr().out
+
+
+LOADS = """
+import http.server, json, sys
+asked = 0
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        global asked
+        asked += self.path == "/v1/models"
+        models = [{"domain": "adclicks", "version": 1 if asked > 2 else None}, {"domain": "capacity", "version": None}]
+        self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(models).encode())
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_decision_server_is_waited_for_until_it_has_loaded_the_champions_there_are(
+    here: Settings, tmp_path: Path
+) -> None:
+    server = _server(tmp_path, LOADS)
+    with up(here, [server]):
+        assert not until_loaded(server.url, ["adclicks"], seconds=0.1)
+        assert until_loaded(server.url, ["adclicks"], seconds=20)
+        assert until_loaded(server.url, [])
+        assert not until_loaded(server.url, ["adclicks", "capacity"], seconds=0.1)
 
 
 def test_a_stale_record_is_no_server(here: Settings) -> None:

@@ -89,15 +89,15 @@ def _padded(values: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _bands() -> str:
-    """Coverage two years ahead: σ from an origin six years back, quantiles from one four years back."""
+    """Coverage two years ahead: σ from an origin seven years back, quantiles from two, five and four years back."""
     tuned, certifying, tests = [], [], []
     for history in data.weeklies(8 * 52 + 2 * WEEKS):
-        if len(history.times) < 3 * WEEKS + 60:
+        if len(history.times) < 3.5 * WEEKS + 60:
             continue
         even = np.full((len(OPINIONS), len(history.series)), 0.0)
         even[1], even[4] = 0.5, 0.5
-        for number, stretch in ((3, tuned), (2, certifying), (1, tests)):
-            origin = Origin("test", history.until - number * WEEKS * history.step, WEEKS)
+        for number, stretch in ((3.5, tuned), (2.5, certifying), (2, certifying), (1, tests)):
+            origin = Origin("test", history.until - int(number * WEEKS) * history.step, WEEKS)
             stretch.append(try_out(history, origin, even)[2])
     noises = noise(tuned, 7 * 86_400)
     bands = certified(certifying, 7 * 86_400, noises)
@@ -122,7 +122,7 @@ def _bands() -> str:
         rows.append(f"| {name} | {cells[0]} | {cells[1]} |")
     table = "\n".join(rows)
     return f"""Coverage of the last {WEEKS} weeks ({sum(len(t.series) for t in tests)} series that are long enough): each series' σ from an
-origin six years back, the quantiles from one four years back, pooled over series; ± is 1.96 standard errors over series.
+origin seven years back, the quantiles from two, five and four years back, pooled over series; ± is 1.96 standard errors over series.
 
 | horizon | nominal 80 % | nominal 90 % |
 |---|---|---|

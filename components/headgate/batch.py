@@ -10,6 +10,7 @@ import yaml
 from headgate import domains
 from headgate.data import datasets
 from headgate.errors import HeadgateError
+from headgate.files import refuse_folder
 from headgate.registry import versions
 from headgate.settings import Settings
 
@@ -60,8 +61,8 @@ class Scored:
 def decide(settings: Settings, domain: str, wanted: str, on: Path, out: Path) -> Decided:
     """Decide every event below `on` with a version, and write the decisions to `out`."""
     chosen = domains.get(domain)
-    registry = versions.client(settings)
-    version = versions.find(registry, domain, wanted)
+    refuse_folder(out)
+    version = versions.wanted(settings, domain, wanted)
     rows, noticed = chosen.decide(versions.fetch(version, settings), on, out)
     return Decided(domain, version.number, rows, noticed, chosen.noticed, out)
 
@@ -69,17 +70,15 @@ def decide(settings: Settings, domain: str, wanted: str, on: Path, out: Path) ->
 def evaluate(settings: Settings, domain: str, wanted: str, on: Path, since: datetime | None) -> Scored:
     """Score a version on the events below `on`; what is older than `since` is history for the features only."""
     chosen = domains.get(domain)
-    registry = versions.client(settings)
-    version = versions.find(registry, domain, wanted)
+    version = versions.wanted(settings, domain, wanted)
     rows, scorecard, differences = chosen.score(versions.fetch(version, settings), on, since)
     return Scored(domain, version.number, rows, scorecard, differences)
 
 
 def checkout(settings: Settings, domain: str, wanted: str, out: Path | None) -> tuple[list[Path], Path]:
-    """Restore the data behind a version; the folders, and where they are."""
+    """Restore the data behind a version to `out`, or below the state folder; the folders, and where they are."""
     domains.get(domain)
-    registry = versions.client(settings)
-    version = versions.find(registry, domain, wanted)
+    version = versions.wanted(settings, domain, wanted)
     from mlflow.artifacts import load_text
 
     try:
@@ -88,5 +87,5 @@ def checkout(settings: Settings, domain: str, wanted: str, out: Path | None) -> 
         raise HeadgateError(
             f"{domain} version {version.number} names no data ({type(error).__name__}): its run has no data/dvc.lock."
         ) from error
-    target = out or Path(f"{domain}-{version.number}")
+    target = out or settings.home / "checkout" / f"{domain}-{version.number}"
     return datasets.checkout(settings, lock, target), target

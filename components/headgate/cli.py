@@ -122,7 +122,8 @@ def simulate(
             on_day=lambda day: advance(),
             **asked,
         )
-    typer.echo(f"{days} days of {domain} ({scenario}) are in {out}, their hidden truth in {out}.truth.")
+    length = "1 day of" if days == 1 else f"{days} days of"
+    typer.echo(f"{out} holds {length} {domain} ({scenario}), and {out}.truth their hidden truth.")
 
 
 @app.command("import")
@@ -130,7 +131,9 @@ def import_(
     domain: DomainName,
     file: Annotated[str, typer.Argument(help="The file to bring in; for cloudwatch, NAMESPACE/METRIC.")],
     out: Out,
-    format: Annotated[str, typer.Option("--format", help="csv with --map; talkingdata (adclicks), cloudwatch.")],
+    format: Annotated[
+        str, typer.Option("--format", help="csv with --map; talkingdata (adclicks), cloudwatch (capacity).")
+    ] = "csv",
     map: Annotated[
         list[str] | None, typer.Option("--map", metavar="COLUMN=HEADER", help="Our column, and its name in the file.")
     ] = None,
@@ -255,7 +258,10 @@ def status(json: Json = False) -> None:
 def data_checkout(
     domain: DomainName,
     version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
-    out: Annotated[Path | None, typer.Option("--out", help="A new folder; named by version if left out.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="A new folder; checkout/DOMAIN-VERSION in the state folder if left out."),
+    ] = None,
 ) -> None:
     """Restore the exact data behind a version from the DVC remote."""
     from headgate.batch import checkout

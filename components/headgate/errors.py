@@ -15,6 +15,12 @@ class UsageError(HeadgateError):
     exit_code: ClassVar[int] = 2
 
 
+class Stopped(HeadgateError):
+    """Someone ended the run with Ctrl-C or SIGTERM. Exit code 130."""
+
+    exit_code: ClassVar[int] = 130
+
+
 class DataRefused(HeadgateError):
     """The data is not fit to train on or to decide. Exit code 4; nothing was changed."""
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from headgate.errors import UsageError
+
 _HERE, _RENAME_EXCHANGE = -100, 2  # AT_FDCWD and a flag of renameat2(2)
 
 
@@ -54,6 +56,12 @@ def atomic_file(target: Path) -> Iterator[Path]:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def refuse_folder(out: Path) -> None:
+    """Raise UsageError where a file is to be written and a folder is there; asked before the work, not after it."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: name a file with --out.")
 
 
 def sweep(folder: Path) -> None:

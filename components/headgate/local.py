@@ -3,6 +3,8 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -10,8 +12,19 @@ from rich.table import Table
 
 from headgate import domains
 from headgate.files import read_json, write_json
+from headgate.registry import versions
 from headgate.retraining import retrain
-from headgate.servers import Server, decision_server, mlflow_server, prefect_server, up
+from headgate.servers import (
+    TITLES,
+    Server,
+    decision_server,
+    mlflow_server,
+    pages,
+    prefect_server,
+    running,
+    until_loaded,
+    up,
+)
 from headgate.settings import Settings
 
 #: What the demonstration plays, in every domain.
@@ -21,32 +34,39 @@ DEMO = {"scenario": "calm", "seed": 0}
 def demo(settings: Settings, *, serve: bool) -> int:
     """The main job: simulate if there is no data yet, retrain every domain; with `serve`, then serve. An exit code."""
     codes = []
-    started = [mlflow_server(settings), prefect_server(settings)]
-    _tell_ports(settings, started)
-    print("Starting MLflow and Prefect …", file=sys.stderr, flush=True)
-    with up(settings, started):
+    with _stores(settings) as started:
         for name in domains.NAMES:
             source, as_of = _demo_data(settings, name)
             outcome = retrain(settings, name, source, as_of)
             print(outcome.words, flush=True)
             codes.append(outcome.exit_code)
         if serve:
-            server = decision_server(settings, domains.NAMES)
-            _tell_ports(settings, [server])
-            with up(settings, [server]):
-                _addresses([server, *started], settings)
-                _until_stopped()
+            own = [] if "headgate" in running(settings) else [decision_server(settings, domains.NAMES)]
+            _tell_ports(settings, own)
+            with up(settings, own):
+                _wait_for_champions(settings)
+                _serve(settings, [*own, *started])
             return 0
     return max(codes)
 
 
 def servers(settings: Settings) -> None:
-    """MLflow and Prefect until Ctrl-C."""
-    started = [mlflow_server(settings), prefect_server(settings)]
+    """MLflow and Prefect until Ctrl-C; those that are up already are left to whoever started them."""
+    with _stores(settings) as started:
+        _serve(settings, started)
+
+
+@contextmanager
+def _stores(settings: Settings) -> Iterator[list[Server]]:
+    """MLflow and Prefect, as far as they are not up already; yields those that were started."""
+    there = running(settings)
+    makers = {"mlflow": mlflow_server, "prefect": prefect_server}
+    started = [make(settings) for name, make in makers.items() if name not in there]
     _tell_ports(settings, started)
+    if started:
+        print(f"Starting {' and '.join(server.title for server in started)} …", file=sys.stderr, flush=True)
     with up(settings, started):
-        _addresses(started, settings)
-        _until_stopped()
+        yield started
 
 
 def _demo_data(settings: Settings, domain: str) -> tuple[str, datetime]:
@@ -70,14 +90,26 @@ def _tell_ports(settings: Settings, started: list[Server]) -> None:
             print(f"Port {wanted[server.name]} is taken; {server.title} listens on {server.port}.", file=sys.stderr)
 
 
-def _addresses(started: list[Server], settings: Settings) -> None:
-    table = Table(title="Headgate is up — Ctrl-C stops all of it", title_justify="left")
+def _wait_for_champions(settings: Settings) -> None:
+    """Until every domain that has a champion decides: what people copy from the README must not meet a 503."""
+    registry, address = versions.client(settings), running(settings)["headgate"]
+    if not until_loaded(address, [name for name in domains.NAMES if versions.champion(registry, name)]):
+        print(f"Not every champion is loaded yet: {address}/readyz says why.", file=sys.stderr)
+
+
+def _serve(settings: Settings, started: list[Server]) -> None:
+    """Show what is up, and wait for Ctrl-C if any of it is ours to stop."""
+    ends = "Ctrl-C stops it" if started else "it was before"
+    table = Table(title=f"Headgate is up — {ends}", title_justify="left")
     for column in ("what", "where"):
         table.add_column(column)
-    for server in started:
-        table.add_row(server.title, server.page)
+    there = pages(settings)
+    for name in (name for name in TITLES if name in there):
+        table.add_row(TITLES[name], there[name])
     table.add_row("State", str(settings.home))
     Console().print(table)
+    if started:
+        _until_stopped()
 
 
 def _until_stopped() -> None:

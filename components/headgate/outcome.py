@@ -1,15 +1,18 @@
 """How a run ended: in words for people, as a file for programs, with the exit code that the command returns.
 
-The file is written inside the flow, so it tells the outcome even if Prefect's server is gone by then.
+The file is written inside the flow, so it tells the outcome even if Prefect's server is gone by then. While a run is
+under way, and for ever where it was killed, it tells that the run began.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from headgate.files import read_json, write_json
 from headgate.settings import Settings
@@ -72,26 +75,48 @@ class Outcome:
         recalibrated = request.base is not None
         return cls(domain, request.as_of.isoformat(), "data refused", (why,), None, run_id, None, recalibrated, why)
 
-    def after(self, first: "Outcome") -> "Outcome":
-        """This outcome, told with the refused one before it."""
-        return replace(self, words=f"{first.words} Its second chance: {self.words}")
+    def then(self, second: "Outcome") -> "Outcome":
+        """This refusal with its second chance, in the words of both: the second's outcome where it got further."""
+        ended = second if second.result in ("promoted", "review") else self
+        return replace(ended, words=f"{self.words} Its second chance: {second.words}")
 
     def write(self, settings: Settings) -> None:
         """Leave the outcome where `read` finds it."""
-        write_json(outcome_file(settings, self.domain), asdict(self))
+        write_json(_file(settings, self.domain), asdict(self))
 
     @classmethod
     def read(cls, settings: Settings, domain: str) -> "Outcome | None":
-        """The outcome of the last run of `domain`."""
-        path = outcome_file(settings, domain)
-        if not path.is_file():
-            return None
-        value = read_json(path)
-        return cls(**(value | {"reasons": tuple(value["reasons"])}))
+        """The outcome of the last run of `domain`; None where there was none, or it has not ended."""
+        value = _told(settings, domain)
+        return cls(**(value | {"reasons": tuple(value["reasons"])})) if "result" in value else None
 
 
-def outcome_file(settings: Settings, domain: str) -> Path:
-    """Where the last outcome of `domain` is told."""
+def begin(settings: Settings, domain: str, as_of: datetime) -> None:
+    """Tell, in the place of the last outcome, that a run began in this process."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(_file(settings, domain), {"as_of": as_of.isoformat(), "began": now, "process": os.getpid()})
+
+
+def last_run(settings: Settings, domain: str) -> dict[str, str] | None:
+    """The last run's result, as-of and words, whether it ended or not; None where there was none."""
+    value = _told(settings, domain)
+    if value and "result" not in value:
+        from psutil import pid_exists
+
+        if pid_exists(value["process"]):
+            value |= {"result": "under way", "words": f"since {value['began']}, process {value['process']}."}
+        else:
+            why = f"what began at {value['began']} was stopped or ended with a fault. The champion was left as it is."
+            value |= {"result": "did not end", "words": why}
+    return {name: value[name] for name in ("result", "as_of", "words")} if value else None
+
+
+def _told(settings: Settings, domain: str) -> dict[str, Any]:
+    path = _file(settings, domain)
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _file(settings: Settings, domain: str) -> Path:
     return settings.home / "outcomes" / f"{domain}.json"
 
 

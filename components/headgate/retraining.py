@@ -1,6 +1,7 @@
 """Run the retrain flow from the command line: with a Prefect server, one at a time, to an outcome that holds."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -10,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from headgate import domains
-from headgate.data import datasets
-from headgate.errors import HeadgateError
+from headgate.data import datasets, sources
+from headgate.errors import HeadgateError, Stopped
 from headgate.files import sweep
-from headgate.outcome import Outcome, outcome_file
+from headgate.outcome import Outcome, begin
 from headgate.servers import prefect_server, running, up
 from headgate.settings import Settings
 
@@ -36,29 +37,55 @@ def retrain(
     """Run the flow to its outcome. Starts a Prefect server for the time of the run if none is up."""
     domains.get(domain)
     checkout = datasets.pipeline().parent
+    sources.check(source)
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
-    with prefect(settings):
-        if str(checkout) not in sys.path:
-            sys.path.insert(0, str(checkout))
-        from flows.retrain import retrain as flow
-        from prefect.logging.handlers import APILogWorker
-
-        with datasets.exclusively(settings, domain):
-            outcome_file(settings, domain).unlink(missing_ok=True)
+    # The flow holds the domain's lock while it runs. One start at a time: none takes another's outcome for its own.
+    with datasets.exclusively(settings, domain, suffix="start.lock"), _terminable():
+        with datasets.exclusively(settings, domain):  # tried before Prefect is imported, which takes seconds
+            begin(settings, domain, as_of)
             work = datasets.work_folder(settings, domain)
             work.mkdir(parents=True, exist_ok=True)
             sweep(work)
-            _end_stale_runs(domain)
-        print(f"Retraining {domain} on {source} as of {as_of:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
         arguments = {"as_of": as_of, "recalibrate_only": recalibrate_only, "seed": seed}
         try:
-            _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
-        finally:
-            APILogWorker.drain_all()  # the server may be about to go
+            with prefect(settings):
+                if str(checkout) not in sys.path:
+                    sys.path.insert(0, str(checkout))
+                _run(settings, domain, source, arguments)
+        except KeyboardInterrupt:
+            if Outcome.read(settings, domain) is None:
+                print(file=sys.stderr)  # ends the line of the step that was under way
+                raise Stopped("Stopped; the champion stays as it was.") from None
         outcome = Outcome.read(settings, domain)
         if outcome is None:
             raise HeadgateError(f"The run of {domain} ended without an outcome; the champion was left as it is.")
         return outcome
+
+
+def _run(settings: Settings, domain: str, source: str, arguments: dict[str, Any]) -> None:
+    from flows.retrain import retrain as flow
+    from prefect.logging.handlers import APILogWorker
+
+    with datasets.exclusively(settings, domain):
+        _end_stale_runs(domain)
+    print(f"Retraining {domain} on {source} as of {arguments['as_of']:%Y-%m-%d %H:%M} UTC", file=sys.stderr, flush=True)
+    try:
+        _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
+    finally:
+        APILogWorker.drain_all()  # the server may be about to go
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that what it started is stopped; only a main thread gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -98,20 +125,23 @@ def _bounded(settings: Settings, domain: str, call: Any) -> None:
     deadline = None
     while thread.is_alive():
         thread.join(0.2)
-        if deadline is None and outcome_file(settings, domain).is_file():
+        if deadline is None and Outcome.read(settings, domain) is not None:
             deadline = time.monotonic() + CLOSING_SECONDS
         if deadline is not None and time.monotonic() > deadline:
             print("Prefect does not answer any more; the outcome stands all the same.", file=sys.stderr)
             return
-    if not ended or Outcome.read(settings, domain) is not None:
-        return
     error = ended[0] if isinstance(ended[0], BaseException) else ended[0].result(raise_on_failure=False)
-    if isinstance(error, BaseException):
+    # A fault of Prefect's after the outcome was written takes nothing back; one of ours is never after it.
+    if isinstance(error, HeadgateError) or (isinstance(error, BaseException) and not Outcome.read(settings, domain)):
         raise error
 
 
 def _end_stale_runs(domain: str) -> None:
-    """End the runs that a killed process left RUNNING. The caller holds the domain's lock, so none is alive."""
+    """End the runs that a killed process left RUNNING. The caller holds the domain's lock, so none is alive.
+
+    It is the first that is asked of Prefect: raises HeadgateError where it does not answer.
+    """
+    import httpx
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.states import Crashed
@@ -119,7 +149,14 @@ def _end_stale_runs(domain: str) -> None:
     only = FlowRunFilter.model_validate(
         {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}, "name": {"like_": f"{domain} "}}
     )
-    with get_client(sync_client=True) as client:
-        for stale in client.read_flow_runs(flow_run_filter=only):
-            if stale.deployment_id is None:
-                client.set_flow_run_state(stale.id, Crashed(message="Its process is gone."), force=True)
+    try:
+        with get_client(sync_client=True) as client:
+            for stale in client.read_flow_runs(flow_run_filter=only):
+                if stale.deployment_id is None:
+                    client.set_flow_run_state(stale.id, Crashed(message="Its process is gone."), force=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        address = os.environ["PREFECT_API_URL"]
+        raise HeadgateError(
+            f"Prefect at {address} does not answer ({type(error).__name__}). Nothing was changed. "
+            "Start it (`headgate servers`), or set PREFECT_API_URL to where it is, as http://127.0.0.1:4200/api."
+        ) from error

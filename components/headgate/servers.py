@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +16,36 @@ from headgate.errors import HeadgateError
 from headgate.files import read_json, write_json
 from headgate.settings import Settings
 
+#: What people call the servers.
+TITLES = {"headgate": "Decisions", "mlflow": "MLflow", "prefect": "Prefect"}
+
 #: How long a server may take until it answers its health route.
 START_SECONDS = 120
+
+#: How long a decision server may take until it has loaded the champions that there are.
+LOAD_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Server:
     """A server to start: its command, the route that answers when it is up, and where people find it."""
 
-    name: str
-    title: str
+    name: str  # a key of TITLES
     port: int
     command: list[str]
     health: str
     page: str
     environment: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return TITLES[self.name]
+
+    @property
+    def url(self) -> str:
+        """Its address, without a path."""
+        return str(httpx.URL(self.health).join("/")).rstrip("/")
 
 
 def free_port(host: str, wanted: int) -> int:
@@ -48,24 +63,20 @@ def free_port(host: str, wanted: int) -> int:
 
 def running(settings: Settings) -> dict[str, str]:
     """Addresses of the local servers that are up, by name; asks each for its health."""
-    if not settings.servers_file.is_file():
-        return {}
-    found = {}
-    for name, server in read_json(settings.servers_file).items():
-        if _healthy(server["health"]):
-            found[name] = server["url"]
-    return found
+    return {name: server["url"] for name, server in _recorded(settings).items() if _healthy(server["health"])}
+
+
+def pages(settings: Settings) -> dict[str, str]:
+    """Where people find the local servers that are up, by name."""
+    there = running(settings)
+    return {name: server["page"] for name, server in _recorded(settings).items() if name in there}
 
 
 def tracking_uri(settings: Settings) -> str:
     """Where MLflow is: the server that was set, the local server if it is up, else the local database."""
     if settings.tracking_uri:
         return settings.tracking_uri
-    server = running(settings).get("mlflow")
-    if server:
-        return server
-    settings.mlflow_home.mkdir(parents=True, exist_ok=True)
-    return settings.local_tracking_uri
+    return running(settings).get("mlflow") or settings.local_tracking_uri
 
 
 def artifact_root(settings: Settings) -> str:
@@ -81,7 +92,7 @@ def mlflow_server(settings: Settings) -> Server:
     command += ["--backend-store-uri", settings.local_tracking_uri, "--workers", "1"]
     command += ["--default-artifact-root", artifact_root(settings), "--no-serve-artifacts"]
     url = f"http://{settings.host}:{port}"
-    return Server("mlflow", "MLflow", port, command, f"{url}/health", f"{url}/#/models", {})
+    return Server("mlflow", port, command, f"{url}/health", f"{url}/#/models", {})
 
 
 def prefect_server(settings: Settings) -> Server:
@@ -91,7 +102,7 @@ def prefect_server(settings: Settings) -> Server:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", settings.host, "--port", str(port)]
     environment = {"PREFECT_HOME": str(settings.home / "prefect"), "PREFECT_UI_API_URL": f"{url}/api"}
     environment["PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT"] = "false"
-    return Server("prefect", "Prefect", port, command, f"{url}/api/health", f"{url}/runs", environment)
+    return Server("prefect", port, command, f"{url}/api/health", f"{url}/runs", environment)
 
 
 def decision_server(settings: Settings, domains: Sequence[str]) -> Server:
@@ -99,7 +110,19 @@ def decision_server(settings: Settings, domains: Sequence[str]) -> Server:
     port = free_port(settings.host, settings.serve_port)
     url = f"http://{settings.host}:{port}"
     command = [sys.executable, "-m", "headgate.cli", "serve", *domains, "--host", settings.host, "--port", str(port)]
-    return Server("headgate", "Decisions", port, command, f"{url}/healthz", f"{url}/docs", {})
+    return Server("headgate", port, command, f"{url}/healthz", f"{url}/docs", {})
+
+
+def until_loaded(address: str, domains: Collection[str], seconds: float = LOAD_SECONDS) -> bool:
+    """Wait until the decision server at `address` has a version of each of `domains`; whether that was in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(httpx.HTTPError):
+            models = httpx.get(f"{address}/v1/models", timeout=10, trust_env=False).raise_for_status().json()
+            if {model["domain"] for model in models if model["version"]} >= set(domains):
+                return True
+        time.sleep(0.2)
+    return False
 
 
 @contextmanager
@@ -169,14 +192,17 @@ def _log(server: Server, settings: Settings) -> Path:
     return settings.home / "logs" / f"{server.name}.log"
 
 
+def _recorded(settings: Settings) -> dict[str, dict[str, str]]:
+    return read_json(settings.servers_file) if settings.servers_file.is_file() else {}
+
+
 def _record(settings: Settings, server: Server) -> None:
-    known = read_json(settings.servers_file) if settings.servers_file.is_file() else {}
-    url = server.health.split("/api/")[0].removesuffix("/healthz").removesuffix("/health")
-    known[server.name] = {"url": url, "health": server.health, "page": server.page}
-    write_json(settings.servers_file, known)
+    mine = {"url": server.url, "health": server.health, "page": server.page}
+    write_json(settings.servers_file, _recorded(settings) | {server.name: mine})
 
 
 def _forget(settings: Settings, server: Server) -> None:
-    known = read_json(settings.servers_file) if settings.servers_file.is_file() else {}
-    known.pop(server.name, None)
-    write_json(settings.servers_file, known)
+    """Take `server` off the record, unless another of its name stands there by now."""
+    known = _recorded(settings)
+    if known.get(server.name, {}).get("url") == server.url:
+        write_json(settings.servers_file, {name: known[name] for name in known if name != server.name})

@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headgate.errors import UsageError
 
 #: Set before any of these libraries is imported. Telemetry waits for networks that may not be there.
 QUIET = {
@@ -44,9 +47,14 @@ class Settings:
         return self.home / "mlflow"
 
     @property
+    def local_database(self) -> Path:
+        """The local registry's database."""
+        return self.mlflow_home / "mlflow.db"
+
+    @property
     def local_tracking_uri(self) -> str:
         """The local registry's database, read without a server."""
-        return f"sqlite:///{self.mlflow_home / 'mlflow.db'}"
+        return f"sqlite:///{self.local_database}"
 
     @property
     def bundles(self) -> Path:
@@ -70,7 +78,7 @@ def load() -> Settings:
     for name, value in QUIET.items():
         env.setdefault(name, value)
     return Settings(
-        home=Path(env.get("HEADGATE_HOME") or "state").expanduser().resolve(),
+        home=_home(env.get("HEADGATE_HOME") or "state"),
         host=env.get("HEADGATE_HOST", "127.0.0.1"),
         serve_port=_port("HEADGATE_PORT", 8000),
         mlflow_port=_port("HEADGATE_MLFLOW_PORT", 5000),
@@ -82,9 +90,22 @@ def load() -> Settings:
     )
 
 
-def _port(variable: str, default: int) -> int:
-    from headgate.errors import UsageError
+def _home(text: str) -> Path:
+    """The state folder: one that is there, or can be made. It is not made here: asking leaves nothing behind."""
+    try:
+        home = Path(text).expanduser().resolve()
+        if not home.is_dir():
+            there = next(folder for folder in (home, *home.parents) if folder.exists())
+            with TemporaryDirectory(prefix=".tmp-headgate-", dir=there):
+                pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody
+        raise UsageError(
+            f"HEADGATE_HOME={text} can be no folder ({error}): name one that can be written to."
+        ) from error
+    return home
 
+
+def _port(variable: str, default: int) -> int:
     text = os.environ.get(variable, "")
     if not text:
         return default

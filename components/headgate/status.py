@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headgate import domains
-from headgate.outcome import Outcome
+from headgate.outcome import last_run
 from headgate.registry import versions
-from headgate.servers import running
+from headgate.servers import pages
 from headgate.settings import Settings
 
 
@@ -32,23 +32,22 @@ class Status:
             lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
         addresses = ", ".join(f"{name} {url}" for name, url in self.servers.items())
         lines.append(f"servers      {addresses or 'none is up: `headgate servers`, or `make run`'}")
+        lines.append(f"state        {self.home}")
         return "\n".join(lines)
 
 
 def status(settings: Settings) -> Status:
     """Look at the registry, the last outcomes and the servers."""
-    registry = versions.client(settings)
+    registry = versions.client(settings) if versions.exist(settings) else None
     found = []
     for name in domains.NAMES:
-        known = versions.all_versions(registry, name)
-        last = Outcome.read(settings, name)
+        known = versions.all_versions(registry, name) if registry else []
         holders = {
             alias: next((_brief(v) for v in known if alias in v.aliases), None)
             for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER)
         }
-        outcome = {"result": last.result, "as_of": last.as_of, "words": last.words} if last else None
-        found.append({"name": name, "versions": len(known), **holders, "last_run": outcome})
-    return Status(str(settings.home), found, running(settings))
+        found.append({"name": name, "versions": len(known), **holders, "last_run": last_run(settings, name)})
+    return Status(str(settings.home), found, pages(settings))
 
 
 def _brief(version: versions.Version) -> dict[str, Any]:

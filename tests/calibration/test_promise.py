@@ -40,3 +40,10 @@ def test_certified_thresholds_keep_the_budget_where_plug_in_thresholds_break_it(
     assert (runs.certified[:, 0] > bench.ALPHA).sum() <= allowed
     assert (runs.plug_in[:, 0] > bench.ALPHA).sum() > allowed
     assert np.median(runs.certified[:, 2]) >= 0.7 * bench.NOTE.oracle(bench.ALPHA)
+
+
+@pytest.mark.nightly
+def test_of_a_thousand_fresh_populations_at_most_73_break_the_budget(bench):
+    runs = bench.repeat(bench.NOTE, 4000, 1_000, seed=101)
+    assert (runs.certified[:, 0] > bench.ALPHA).sum() <= 73
+    assert (runs.plug_in[:, 0] > bench.ALPHA).sum() > 73

@@ -16,8 +16,8 @@ from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 from headgate.data import sources
-from headgate.data.sources import SourceFile, fetch, list_files
-from headgate.errors import HeadgateError, UsageError
+from headgate.data.sources import SourceFile, fetch, list_files, told_of
+from headgate.errors import DataRefused, HeadgateError, UsageError
 
 
 def sha(data: bytes) -> str:
@@ -83,6 +83,13 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
 def test_what_is_no_source_is_named(source: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         list_files(source)
+
+
+@pytest.mark.parametrize("source", ["/in/clicks", "/in/clicks/", "s3://bucket/clicks", "s3://bucket/clicks/"])
+def test_a_copy_that_is_refused_is_named_as_the_file_of_its_source(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataRefused) as refusal, told_of(source, tmp_path):
+        raise DataRefused(f"{tmp_path / 'clicks' / 'a.parquet'} is empty (0 bytes): copy or export it again.")
+    assert str(refusal.value) == f"{source.rstrip('/')}/clicks/a.parquet is empty (0 bytes): copy or export it again."
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

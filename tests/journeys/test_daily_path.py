@@ -129,7 +129,7 @@ def test_any_version_decides_and_is_scored_on_any_data(
     decided = batch.decide(here, "adclicks", "champion", calm, tmp_path / "decisions.parquet")
     frame = pl.read_parquet(tmp_path / "decisions.parquet")
     assert frame.columns == ["click_id", "score", "slice", "threshold", "invalid"]
-    assert (len(frame), int(frame["invalid"].sum())) == (decided.rows, decided.against)
+    assert (len(frame), int(frame["invalid"].sum())) == (decided.rows, decided.noticed)
     invalid = frame.filter(pl.col("invalid"))
     assert (invalid["score"] >= invalid["threshold"]).all()
     scored = batch.evaluate(here, "adclicks", "1", calm, datetime(2026, 1, 19, tzinfo=UTC))
@@ -157,7 +157,7 @@ def test_serving_takes_the_champion_from_the_registry(here: Settings, first: tup
 
 
 def test_status_says_what_decides(here: Settings, first: tuple[Outcome, str]) -> None:
-    (domain,) = status(here).domains
+    domain = next(one for one in status(here).domains if one["name"] == "adclicks")
     assert domain["champion"]["version"] == _champion(here).number
     assert "champion    version" in status(here).words()
 

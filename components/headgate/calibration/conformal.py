@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+#: 20 × 0.1 is rank 2, though in floating point 1 − 0.9 is a little less than 0.1.
+_ROUNDING = 1e-9
+
 
 def quantiles(scores: Floats, levels: Sequence[float]) -> Floats:
     """The conformal quantiles [q] of `scores` [n] at `levels` [q]: the ⌈(n+1)·p⌉-th smallest above, mirrored below.
@@ -25,8 +28,8 @@ def quantiles(scores: Floats, levels: Sequence[float]) -> Floats:
     n = len(ranked)
     if not n:
         return np.full(len(levels), np.nan)
-    upper = [min(int(np.ceil((n + 1) * p)), n) - 1 for p in levels]
-    lower = [max(int(np.floor((n + 1) * p)), 1) - 1 for p in levels]
+    upper = [min(int(np.ceil((n + 1) * p - _ROUNDING)), n) - 1 for p in levels]
+    lower = [max(int(np.floor((n + 1) * p + _ROUNDING)), 1) - 1 for p in levels]
     return np.array([ranked[u if p >= 0.5 else low] for p, u, low in zip(levels, upper, lower, strict=True)])
 
 

@@ -88,8 +88,8 @@ def data_version(lock: dict[str, Any]) -> str:
 
 def checkout(settings: Settings, lock: dict[str, Any], target: Path) -> list[Path]:
     """Restore from the DVC remote the folders that `lock` recorded, each verified, as folders of `target`."""
-    if target.exists() and any(target.iterdir()):
-        raise UsageError(f"{target} is not empty: give a new folder with --out.")
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UsageError(f"{target} is not empty, or is a file: give a new folder with --out.")
     with atomic_folder(target) as draft:
         (draft / ".dvc").mkdir()
         _write(draft / ".dvc" / "config", _config(settings, cache=draft / ".dvc" / "cache", verify=True))
@@ -108,9 +108,9 @@ def checkout(settings: Settings, lock: dict[str, Any], target: Path) -> list[Pat
 
 
 @contextmanager
-def exclusively(settings: Settings, what: str, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold a lock on `what` for this machine; a second holder waits, or is told who has it."""
-    path = settings.home / "locks" / f"{what}.lock"
+def exclusively(settings: Settings, what: str, *, suffix: str = "lock", wait: float = 0.0) -> Iterator[None]:
+    """Hold a lock on `what` for this machine, one for each `suffix`; a second holder waits, or is told who has it."""
+    path = settings.home / "locks" / f"{what}.{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         deadline = time.monotonic() + wait

@@ -1,8 +1,9 @@
 """Where raw files come from: a local folder, or an S3 prefix written `s3://bucket/prefix`.
 
-`list_files` says what a source holds and `fetch` brings files from it, whole and verified. Both know bytes only, so
-every domain uses them. Any store that speaks S3 serves: boto3 reads its address from AWS_ENDPOINT_URL, and
-AWS_MAX_ATTEMPTS says how often one request is tried (six times unless set).
+`list_files` says what a source holds and `fetch` brings files from it, whole and verified; `told_of` names the source's
+own file where a copy is refused. They know bytes only, so every domain uses them. Any store that speaks S3 serves:
+boto3 reads its address from AWS_ENDPOINT_URL, and AWS_MAX_ATTEMPTS says how often one request is tried (six times
+unless set).
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from headgate.errors import HeadgateError, UsageError
+from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.files import atomic_file
 
 _TRIES = 4  # of one file whose bytes arrive damaged; requests that fail are retried by botocore
@@ -35,6 +36,14 @@ class SourceFile:
 
 class _Damaged(Exception):
     """What arrived is not the file, or not all of it: trying again may help."""
+
+
+def check(source: str) -> None:
+    """Raise UsageError where `source` is neither a folder nor the address of an S3 prefix. Asks no store."""
+    if _is_s3(source):
+        _bucket_and_prefix(source)
+    else:
+        _folder(source)
 
 
 def list_files(source: str, *, suffix: str = ".parquet") -> list[SourceFile]:
@@ -75,6 +84,15 @@ def fetch(source: str, names: Sequence[str], into: Path) -> dict[str, str]:
         return dict(zip(unique, threads.map(bring, unique), strict=True))
 
 
+@contextmanager
+def told_of(source: str, copy: Path) -> Iterator[None]:
+    """Let refusals of files below `copy` name them in `source`: the copy is a draft that is gone when people look."""
+    try:
+        yield
+    except DataRefused as refusal:
+        raise DataRefused(str(refusal).replace(f"{copy}/", f"{source.rstrip('/')}/")) from refusal
+
+
 def _whole(bring: Callable[[Path], str], target: Path) -> str:
     """Let `bring` write `target` atomically, again where it was damaged on the way; the SHA-256 that it returns."""
     reason = ""
@@ -91,6 +109,8 @@ def _folder(source: str) -> Path:
     if "://" in source:
         raise UsageError(f"{source} is no source: give a folder, or a prefix as s3://bucket/prefix.")
     folder = Path(source)
+    if folder.is_file():
+        raise UsageError(f"{source} is a file: give --source the folder that holds the raw files.")
     if not folder.is_dir():
         raise UsageError(f"There is no folder {source}: check --source.")
     return folder

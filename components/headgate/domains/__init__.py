@@ -1,5 +1,6 @@
 """One folder a domain, every one the same few files. This dict of names is all there is to register."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from headgate.errors import UsageError
@@ -11,13 +12,9 @@ NAMES = ("adclicks", "capacity")
 
 
 def get(name: str) -> "Domain":
-    """The domain called `name`; imports no other."""
-    if name == "adclicks":
-        from headgate.domains.adclicks.domain import ADCLICKS
-
-        return ADCLICKS
-    if name == "capacity":
-        from headgate.domains.capacity.domain import CAPACITY
-
-        return CAPACITY
-    raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")
+    """The domain called `name`, from ``headgate.domains.NAME.domain.NAME``; imports no other."""
+    if name not in NAMES:
+        raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")
+    module = import_module(f"headgate.domains.{name}.domain")
+    domain: Domain = getattr(module, name.upper())
+    return domain

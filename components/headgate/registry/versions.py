@@ -50,6 +50,8 @@ def client(settings: Settings) -> "MlflowClient":
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*stages.*", category=FutureWarning)
     uri = tracking_uri(settings)
+    if uri == settings.local_tracking_uri:
+        settings.mlflow_home.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(uri)
     registry = mlflow.MlflowClient(uri)
     try:
@@ -60,6 +62,21 @@ def client(settings: Settings) -> "MlflowClient":
             "Start it (`headgate servers`), or set MLFLOW_TRACKING_URI to where it is."
         ) from error
     return registry
+
+
+def exist(settings: Settings) -> bool:
+    """Whether there is a registry to ask: the local database comes with the first retraining, not by asking."""
+    return tracking_uri(settings) != settings.local_tracking_uri or settings.local_database.is_file()
+
+
+def wanted(settings: Settings, domain: str, name: str) -> Version:
+    """The version with the number or the alias `name`, for who only reads: makes no registry where there is none."""
+    if not exist(settings):
+        raise UsageError(
+            f"{domain} has no version {name!r}: there is no registry in {settings.home} yet. Retrain first, or set "
+            "HEADGATE_HOME to the state folder of your versions."
+        )
+    return find(client(settings), domain, name)
 
 
 def all_versions(registry: "MlflowClient", domain: str) -> list[Version]:
@@ -102,7 +119,8 @@ def find(registry: "MlflowClient", domain: str, wanted: str) -> Version:
         if wanted in version.aliases or str(version.number) == wanted:
             return version
     known = ", ".join([*sorted({a for v in versions for a in v.aliases}), *(str(v.number) for v in versions)][:20])
-    raise UsageError(f"{domain} has no version {wanted!r}; there are: {known or 'none yet, retrain first'}.")
+    where = registry.tracking_uri
+    raise UsageError(f"{domain} has no version {wanted!r} in {where}; there are: {known or 'none yet, retrain first'}.")
 
 
 def champion(registry: "MlflowClient", domain: str) -> Version | None:

@@ -17,7 +17,6 @@ from headgate.files import read_json, write_json
 from headgate.registry import bundle as bundles
 from headgate.registry import versions
 from headgate.registry.golden import agrees
-from headgate.servers import tracking_uri
 from headgate.serving import metrics
 from headgate.serving.slots import Loaded, Slots
 from headgate.settings import Settings
@@ -161,9 +160,8 @@ class Follower:
 
 
 def _connect(settings: Settings) -> "MlflowClient":
-    """A client of the registry. Asking must not make one: the local database comes with the first retraining."""
-    uri = tracking_uri(settings)
-    if uri == settings.local_tracking_uri and not Path(uri.removeprefix("sqlite:///")).is_file():
+    """A client of the registry. Asking must not make one."""
+    if not versions.exist(settings):
         raise HeadgateError("There is no registry yet: `headgate retrain` makes one.")
     return versions.client(settings)
 

@@ -153,6 +153,9 @@ def without(name):
         (click(event_time="2026-01-05T12:00:00+14:30"), "#/event_time", "offset"),
         (click(event_time="2026-01-05T12:05:01Z"), "#/event_time", "5 minutes"),
         ([click(1), click(2, event_time="2026-01-05T13:00:00Z")], "#/1/event_time", "5 minutes"),
+        (click(event_time="1970-01-01T00:00:00Z"), "#/event_time", "10 years"),
+        (click(event_time="0001-01-01T00:00:00Z"), "#/event_time", "10 years"),
+        (click(event_time="0001-01-01T00:00:00+14:00"), "#/event_time", "10 years"),
         (click(event_time="2999-01-05T12:00:00Z") | {"received_at": NOON.isoformat()}, "#/event_time", "5 minutes"),
         ([click(n) for n in range(MAX_CLICKS + 1)], "#", f"length <= {MAX_CLICKS}"),
         ([[click()]], "#/0", "Expected `object`"),
@@ -173,6 +176,10 @@ def test_a_click_without_received_at_cannot_be_from_the_future(post):
     sent = click(event_time="2999-01-05T12:00:00Z")
     del sent["received_at"]
     assert post(sent).status_code == 422
+
+
+def test_a_click_that_is_learned_of_late_is_borne(post):
+    assert post(click(event_time="2024-01-05T12:00:00Z")).status_code == 200
 
 
 def test_a_clock_a_little_ahead_is_borne(post):

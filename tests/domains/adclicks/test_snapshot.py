@@ -239,3 +239,18 @@ def test_a_file_that_breaks_the_schema_is_refused(
     )
     with pytest.raises(DataRefused, match=r"2026-01-14\.parquet: column user_id is null in 1 rows"):
         take(source, as_of, tmp_path / "snapshot")
+
+
+def test_what_is_refused_is_named_as_the_file_of_the_source(
+    small: Path, as_of: datetime, doctored: Callable, tmp_path: Path
+) -> None:
+    source = doctored(small, {})
+    path = source / "clicks" / "2026-01-14.parquet"
+    whole = path.read_bytes()
+    path.unlink()  # it is a link to the shared one
+    path.write_bytes(whole[:-100])
+    with pytest.raises(DataRefused, match=f"^{path} is no whole Parquet file: copy or export it again"):
+        take(source, as_of, tmp_path / "truncated")
+    path.rename(path.with_name("14.parquet"))
+    with pytest.raises(DataRefused, match=f"^{path.with_name('14.parquet')} is not named by its day"):
+        take(source, as_of, tmp_path / "misnamed")

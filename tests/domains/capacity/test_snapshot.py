@@ -156,3 +156,17 @@ def test_a_file_that_breaks_the_schema_is_refused(own: Path, tmp_path: Path) -> 
     (own / "series.csv").write_text("\n".join(line for line in text if "eu-central/home" not in line) + "\n")
     with pytest.raises(DataRefused, match=r"2026-01-05\.parquet: the point of eu-central/home/requests .*is not in"):
         take(own, END, tmp_path / "snapshot")
+
+
+def test_what_is_refused_is_named_as_the_file_of_the_source(own: Path, tmp_path: Path) -> None:
+    path = own / "points" / "2026-01-06.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataRefused, match=f"^{path} is no whole Parquet file: copy or export it again"):
+        take(own, END, tmp_path / "truncated")
+    path.rename(path.with_name("6.parquet"))
+    with pytest.raises(DataRefused, match=f"^{path.with_name('6.parquet')} is not named by its day"):
+        take(own, END, tmp_path / "misnamed")
+    (own / "series.csv").write_text("series\n")
+    path.with_name("6.parquet").unlink()
+    with pytest.raises(DataRefused, match=f"^{own / 'series.csv'} has the columns series: give it"):
+        take(own, END, tmp_path / "columns")

@@ -57,8 +57,9 @@ class ImportReport:
 
     def words(self, out: Path) -> str:
         """What is in `out` now, and what to do next."""
+        span = "1 day" if len(self.days) == 1 else f"{len(self.days)} days"
         return (
-            f"{self.clicks:,} clicks and {self.purchases:,} purchases of {len(self.days)} days are in {out}. "
+            f"{self.clicks:,} clicks and {self.purchases:,} purchases of {span} are in {out}. "
             f"Labels mature {MATURITY.total_seconds() / 3600:.0f} h after a click: train with --as-of "
             f"{self.as_of:%Y-%m-%dT%H:%M:%SZ} or later, and evaluate the last quarter of the clicks with --from "
             f"{self.three_quarters:%Y-%m-%dT%H:%M:%SZ}."

@@ -55,14 +55,16 @@ def _curves(figure: Figure, rows: pl.DataFrame, thresholds: dict) -> None:
     )
     chosen = {t["slice"]: t["threshold"] for t in thresholds.values()}
     top = 0.0
-    for number, (name,) in enumerate(sorted(rows.select("pooled").unique().rows())):
+    names = sorted(rows["pooled"].unique())
+    for number, name in enumerate(names):
         mine = rows.filter(pl.col("pooled") == name)
         if not mine["good"].any():
             continue
         c = curve(mine["score_net"].to_numpy(), mine["good"].to_numpy())
         fpr, ivr = c.h / c.h[-1], c.n / c.n[-1]
         colour = _COLOURS[number % len(_COLOURS)]
-        left.step(fpr, ivr, where="post", color=colour, lw=1.3, label=f"{name} ({c.h[-1]:,} purchasing)")
+        shown = "all other" if name == "all" and len(names) > 1 else name  # it takes in what is too sparse for a slice
+        left.step(fpr, ivr, where="post", color=colour, lw=1.3, label=f"{shown} ({c.h[-1]:,} purchasing)")
         if chosen[name] is not None:
             point = c.point(chosen[name])
             left.plot(fpr[point], ivr[point], "o", color=colour, ms=7, mec="white", zorder=5)

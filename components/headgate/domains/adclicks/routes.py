@@ -28,6 +28,9 @@ MAX_CLICKS = 1000
 #: How far a sender's clock may be ahead of ours.
 SKEW = timedelta(minutes=5)
 
+#: How late a click may be learned of; what seems older has a clock that was never set, and shows 1970 or the year 1.
+LATEST = timedelta(days=3653)
+
 #: Local time minus UTC, where people live.
 WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
@@ -44,7 +47,7 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
         Instant,
         Meta(
             description="When it happened: RFC 3339 with the clicker's UTC offset, from which the local hour is taken; "
-            "at most 5 minutes after `received_at`."
+            "at most 5 minutes after `received_at`, and at most 10 years before it."
         ),
     ]
     user_id: Annotated[Name, Meta(description="Who clicked: an account, or a cookie where nobody is logged in.")]
@@ -66,6 +69,10 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
         if self.event_time - self.received_at > SKEW:
             raise ValueError(
                 "field `event_time` lies more than 5 minutes after `received_at`: no click is from the future"
+            )
+        if self.received_at - self.event_time > LATEST:
+            raise ValueError(
+                "field `event_time` lies more than 10 years before `received_at`: the sender's clock is not set"
             )
 
     def click(self) -> Click:

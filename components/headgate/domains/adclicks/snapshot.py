@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headgate.data.sources import fetch, list_files
+from headgate.data.sources import fetch, list_files, told_of
 from headgate.domain import Request
 from headgate.domains.adclicks import raw
 from headgate.domains.adclicks.schema import TABLES
@@ -77,10 +77,10 @@ def take(request: Request, out: Path) -> None:
     first = start.date() - timedelta(days=2)  # the counters look back 25 hours, and late clicks arrive a day on
     names = []
     for file in list_files(request.source):
-        table, _, name = file.name.partition("/")
-        if table not in TABLES:
+        if file.name.partition("/")[0] not in TABLES:
             continue
-        day = raw.day_of(Path(name))
+        with told_of(request.source, out):
+            day = raw.day_of(out / file.name)
         # An outcome may have become known long after its click, never before it.
         if first <= day <= as_of.date():
             names.append(file.name)
@@ -90,8 +90,9 @@ def take(request: Request, out: Path) -> None:
             "check --source and --as-of, or import the missing days."
         )
     sums = fetch(request.source, names, out / "raw")
-    for name in names:
-        raw.check_file(out / "raw" / name, name.partition("/")[0])
+    with told_of(request.source, out / "raw"):
+        for name in names:
+            raw.check_file(out / "raw" / name, name.partition("/")[0])
     if request.base:
         base = Path(request.base)
         if not (base / "manifest.json").is_file():

@@ -1,6 +1,7 @@
 """Rolling origins: what a recipe would have forecast at earlier instants, knowing only what was known then.
 
-The newest stretch of the history tests, the one before it certifies, those before tune::
+The newest stretch of the history tests, the one before it certifies, those before tune. A long history certifies at a
+second origin, half a stretch earlier, since one origin is one draw of what all series have in common::
 
     |------------ history ------------|–tune–|–tune–|–certify–|–test–|
                                       ^ origin        every stretch is `ahead` periods long
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.capacity.clock import DAY, local_days
+from headgate.domains.capacity.coldstart import lend
 from headgate.domains.capacity.companions import Event, as_of
 from headgate.domains.capacity.design import fast, slow
 from headgate.domains.capacity.fit import Fitted, chunks, fit
@@ -33,18 +35,26 @@ TUNES = 3
 
 def origins(history: History) -> list[Origin]:
     """The origins of `history`, oldest first; none where it is too short to try anything."""
-    every = max(history.step // DAY, 1)
-    days = (history.until - int(history.times[0])) // DAY
-    periods = days // every
-    least = LEAST[min(every, 7)]
-    ahead = min(MOST[min(every, 7)], (periods - least) // 3, periods // 4)
+    every, ahead = max(history.step // DAY, 1), reach(history)
     if ahead < 1:
         return []
     last = history.until - history.until % DAY if history.step < DAY else history.until
-    roles: list[Role] = ["test", "certify", *["tune"] * TUNES]  # type: ignore[list-item]
-    found = [Origin(role, last - (i + 1) * ahead * every * DAY, ahead) for i, role in enumerate(roles)]
-    enough = int(history.times[0]) + least * every * DAY
-    return [origin for origin in reversed(found) if origin.instant >= enough]
+    enough = int(history.times[0]) + LEAST[min(every, 7)] * every * DAY
+
+    def origin(role: Role, back: float) -> Origin:
+        return Origin(role, last - round(back * ahead) * every * DAY, ahead)
+
+    plenty = [origin("tune", 3.5 + i) for i in range(TUNES)] + [origin("certify", 2.5)]
+    scarce = [origin("tune", 3.0 + i) for i in range(TUNES)]
+    found = [*(plenty if plenty[0].instant >= enough else scarce), origin("certify", 2.0), origin("test", 1.0)]
+    return sorted((one for one in found if one.instant >= enough), key=lambda one: one.instant)
+
+
+def reach(history: History) -> int:
+    """How many periods ahead a history can try a forecast; 0 where it is too short."""
+    every = max(history.step // DAY, 1)
+    periods = (history.until - int(history.times[0])) // DAY // every
+    return max(0, min(MOST[min(every, 7)], (periods - LEAST[min(every, 7)]) // 3, periods // 4))
 
 
 def try_out(history: History, origin: Origin, weights: Floats | None = None) -> tuple[Fitted, Model, Tried]:
@@ -54,7 +64,7 @@ def try_out(history: History, origin: Origin, weights: Floats | None = None) -> 
     fitted = fit(batch, periods=origin.ahead + 1, wanted=wanted)
     chosen = np.full((len(OPINIONS), len(history.series)), 1 / len(OPINIONS)) if weights is None else weights
     used = chosen[[OPINIONS.index(name) for name in wanted]]
-    model = mixed(fitted, used)
+    model = lend(mixed(fitted, used), fitted)
     return fitted, model, against(history, model, origin, batch.events)
 
 

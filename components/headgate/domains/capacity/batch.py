@@ -49,14 +49,11 @@ def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dic
     forecaster = Forecaster(bundle)
     start = max(since or forecaster.as_of, forecaster.as_of)
     lines, rows = [], 0
-    for history in histories.load(on):
-        known = [one for one in history.series if one in forecaster.series]
-        model = next((m for m in forecaster.models if known and known[0] in m.series), None)
-        if model is None or history.until <= start.timestamp():
-            continue
+    for history, model in ((h, m) for h in histories.load(on) for m in forecaster.models):
+        known = [one for one in history.series if one in model.series]
         low = int(np.searchsorted(history.times, start.timestamp()))
         high = int(np.searchsorted(history.times, (model.until - 1) * DAY))
-        if high <= low:
+        if not known or high <= low:
             continue
         columns, mine = [history.series.index(one) for one in known], [model.number(one.series) for one in known]
         events = tuple(e for e in forecaster.calendar if e.applies(known[0].region, known[0].service))

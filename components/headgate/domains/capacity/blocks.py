@@ -32,10 +32,18 @@ class Block:
     times: float  # what was seen, as a multiple of what was expected
 
 
-def find(values: NDArray[np.float32], expected: Floats, step: int, excused: NDArray[np.bool_]) -> list[Block]:
+def find(
+    values: NDArray[np.float32],
+    expected: Floats,
+    step: int,
+    excused: NDArray[np.bool_],
+    counts: NDArray[np.bool_] | None = None,
+) -> list[Block]:
     """The blocks of `values` [n, S] that stand out from `expected` [n, S]; rows that are `excused` [n, S] never do.
 
     The median of each day's departure is taken off first: a day that is large as a whole is for the level to explain.
+    Where a series is a count (`counts` [S]; none is if None), chance alone moves small numbers: a bin within as many
+    standard deviations of a Poisson count (by its root, Anscombe 1948) does not stand out.
     """
     wide = max(BIN // step, 1)
     bins = len(values) // wide
@@ -46,14 +54,15 @@ def find(values: NDArray[np.float32], expected: Floats, step: int, excused: NDAr
     known = _sums(usable.astype(np.float64), wide, bins) > wide / 2
     least = np.maximum(usual.sum(axis=0) / np.maximum(known.sum(axis=0), 1) * 0.02, 1e-9)  # nights weigh little
     apart = np.where(known, np.log((seen + least) / (usual + least)), np.nan)
+    by_chance = (2 * np.abs(np.sqrt(seen) - np.sqrt(usual)) < DEVIATIONS) & (False if counts is None else counts)
     a_day = max(86_400 // (wide * step), 1)
     found = []
     for number in range(values.shape[1]):
-        found += _of_series(apart[:, number], a_day, wide, number)
+        found += _of_series(apart[:, number], by_chance[:, number], a_day, wide, number)
     return found
 
 
-def _of_series(apart: Floats, a_day: int, wide: int, number: int) -> list[Block]:
+def _of_series(apart: Floats, by_chance: NDArray[np.bool_], a_day: int, wide: int, number: int) -> list[Block]:
     days = -(-len(apart) // a_day)
     padded = np.full(days * a_day, np.nan)
     padded[: len(apart)] = apart
@@ -65,7 +74,7 @@ def _of_series(apart: Floats, a_day: int, wide: int, number: int) -> list[Block]
     if not np.isfinite(rest).any():
         return []
     spread = 1.4826 * float(np.nanmedian(np.abs(rest)))
-    out = np.abs(np.nan_to_num(rest)) > max(DEVIATIONS * spread, np.log(FACTOR))
+    out = (np.abs(np.nan_to_num(rest)) > max(DEVIATIONS * spread, np.log(FACTOR))) & ~by_chance
     if out.mean() > MOST:
         return []
     edges = np.flatnonzero(np.diff(np.concatenate([[False], out, [False]]).astype(int)))

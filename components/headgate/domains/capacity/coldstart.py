@@ -29,7 +29,9 @@ def lend(model: Model, fitted: Fitted) -> Model:
         return model
     names = {one.series: number for number, one in enumerate(model.series)}
     grown = np.flatnonzero(~needy).tolist()
-    trend, season, effects, fast = (array.copy() for array in (model.trend, model.season, model.effects, model.fast))
+    trend, season, effects, fast, roof = (
+        array.copy() for array in (model.trend, model.season, model.effects, model.fast, model.roof)
+    )
     for number in np.flatnonzero(needy).tolist():
         one = model.series[number]
         lenders = [names[one.analogue]] if one.analogue in names and not needy[names[one.analogue]] else None
@@ -39,20 +41,31 @@ def lend(model: Model, fitted: Fitted) -> Model:
         season[:, number], effects[:, number] = season[:, lenders].mean(axis=1), effects[:, lenders].mean(axis=1)
         own = fast[:, number].copy()
         fast[:, number] = fast[:, lenders].mean(axis=1)
-        apart = _apart(fitted, trend, season, number, lenders) + _size(model, own) - _size(model, fast[:, number])
+        course = _size(model, own) - _size(model, fast[:, number])
+        apart = _apart(fitted, trend, season, number, lenders, course)
         trend[:, number] = trend[:, lenders].mean(axis=1) + apart
-    return replace(model, trend=trend, season=season, effects=effects, fast=fast)
+        roof[number] = max(roof[number], roof[lenders].max() + apart)
+    return replace(model, trend=trend, season=season, effects=effects, fast=fast, roof=roof)
 
 
 def _apart(
-    fitted: Fitted, trend: NDArray[np.float64], season: NDArray[np.float64], number: int, lenders: list[int]
+    fitted: Fitted,
+    trend: NDArray[np.float64],
+    season: NDArray[np.float64],
+    number: int,
+    lenders: list[int],
+    course: float,
 ) -> float:
-    """How far, on the log, the young series lies from its lenders' trend over the newest periods that it has."""
+    """How far, on the log, the young series lies from its lenders' trend over the newest periods that it has.
+
+    Its level belongs to its own course of the day, which is larger than theirs by `course`. Without a known period it
+    is taken to be like them.
+    """
     known = np.flatnonzero(np.isfinite(fitted.level[: fitted.known, number]))[-READ:]
     if not len(known):
         return 0.0
     own = fitted.level[known, number] - season[known, number]
-    return float(np.median(own - trend[known][:, lenders].mean(axis=1)))
+    return float(np.median(own - trend[known][:, lenders].mean(axis=1))) + course
 
 
 def _size(model: Model, coefficients: NDArray[np.float64]) -> float:

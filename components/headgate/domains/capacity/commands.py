@@ -49,8 +49,9 @@ def forecast(
     import polars as pl
 
     from headgate.errors import DataRefused
-    from headgate.files import atomic_file
+    from headgate.files import atomic_file, refuse_folder
 
+    refuse_folder(out)
     asked = _levels(quantiles)
     number, forecaster = _load(domain, version)
     known = _calendar(forecaster, calendar)
@@ -66,7 +67,7 @@ def forecast(
         else:
             table.write_csv(draft, float_precision=3)
     try:
-        highest = forecaster.peak(series, first, last)
+        highest = forecaster.peak(series, first, last, calendar=known)
     except DataRefused:
         highest = {}
     answer = {
@@ -151,7 +152,7 @@ def whatif(
     }
     words = (
         f"{series}: {sums[0]:,.0f} → {sums[1]:,.0f} ({100 * (found.change - 1):+.1f} %), "
-        f"largest step {highest[0]:,.0f} → {highest[1]:,.0f}."
+        f"the highest step of its median {highest[0]:,.0f} → {highest[1]:,.0f}."
     )
     _answer(answer, json, words)
 
@@ -203,7 +204,7 @@ def _load(domain: str, wanted: str) -> "tuple[int, Forecaster]":
     from headgate.registry import versions
 
     here = settings.load()
-    version = versions.find(versions.client(here), domain, wanted)
+    version = versions.wanted(here, domain, wanted)
     return version.number, Forecaster(versions.fetch(version, here))
 
 

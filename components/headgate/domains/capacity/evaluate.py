@@ -184,14 +184,17 @@ def baselines(history: History, tried: Tried) -> dict[str, Floats]:
     if weeks < 1:
         return {}
     shaped = seen[low - weeks * season :].reshape(weeks, season, -1)
-    usual = np.nanmean(seen, axis=0)
-    with np.errstate(invalid="ignore"):
-        profile = np.where(
-            np.isfinite(shaped).any(axis=0), np.nanmean(np.nan_to_num(shaped, nan=np.nan), axis=0), usual
-        )
+    profile = _mean(shaped, _mean(seen, 0.0))
     naive = np.where(np.isfinite(shaped[-1]), shaped[-1], profile)
     repeat = -(-n // season)
     return {PROFILE: np.tile(profile, (repeat, 1))[:n], NAIVE: np.tile(naive, (repeat, 1))[:n]}
+
+
+def _mean(values: Floats, otherwise: Floats | float) -> Floats:
+    """The mean over the first axis of what is known; `otherwise` where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1), otherwise)
 
 
 def scorecard(lines: Sequence[Line], out: Path) -> None:
@@ -217,7 +220,8 @@ def _future(forecaster: Forecaster, found: Sequence[History], out: Path) -> None
             known = [(history.series.index(one), j) for j, one in enumerate(model.series) if one in history.series]
             if known and history.step <= DAY:
                 frames.append(_days(forecaster, history, model, known))
-    schema = {"series": pl.String(), "day": pl.Int64(), "said": pl.Float64(), "actual": pl.Float64()}
+    numbers = ("said", "plain", "actual")
+    schema = {"series": pl.String(), "day": pl.Int64()} | dict.fromkeys(numbers, pl.Float64())
     pl.concat([pl.DataFrame(schema=schema), *(frame.cast(schema) for frame in frames)]).with_columns(  # type: ignore[arg-type]
         known=pl.col("day") * DAY < forecaster.as_of.timestamp()
     ).write_parquet(out / FUTURE)
@@ -225,7 +229,10 @@ def _future(forecaster: Forecaster, found: Sequence[History], out: Path) -> None
 
 
 def _days(forecaster: Forecaster, history: History, model: Model, known: list[tuple[int, int]]) -> pl.DataFrame:
-    """Days of the series `known` (their columns in history and model): said, and actual (null where not whole)."""
+    """Days of the series `known` (their columns in history and model).
+
+    What is said of each, what would be said without any event, and what came (null where not whole).
+    """
     first = max(history.until // DAY - STABLE_DAYS, int(model.dates[0]) + 1, int(history.times[0]) // DAY + 1)
     last = min(history.until // DAY + STABLE_DAYS, model.until - 1)
     times = grid(first * DAY, last * DAY, history.step)
@@ -233,7 +240,10 @@ def _days(forecaster: Forecaster, history: History, model: Model, known: list[tu
     one = model.series[theirs[0]]
     events = tuple(event for event in forecaster.calendar if event.applies(one.region, one.service))
     a_day = DAY // history.step
-    said = np.exp(model.log_forecast(times, events, theirs)).reshape(-1, a_day, len(known)).sum(axis=1)
+    said, plain = (
+        np.exp(model.log_forecast(times, planned, theirs)).reshape(-1, a_day, len(known)).sum(axis=1)
+        for planned in (events, ())
+    )
     came = np.full((len(times), len(known)), np.nan)
     row = (times - history.times[0]) // history.step
     there = row < len(history.times)
@@ -242,7 +252,13 @@ def _days(forecaster: Forecaster, history: History, model: Model, known: list[tu
     days = np.repeat(np.arange(first, last), len(known))
     names = [model.series[j].series for j in theirs] * (last - first)
     return pl.DataFrame(
-        {"series": names, "day": days, "said": said.ravel(), "actual": pl.Series(actual.ravel()).fill_nan(None)}
+        {
+            "series": names,
+            "day": days,
+            "said": said.ravel(),
+            "plain": plain.ravel(),
+            "actual": pl.Series(actual.ravel()).fill_nan(None),
+        }
     )
 
 

@@ -38,6 +38,9 @@ def slow_features(events: Sequence[Event], day: NDArray[np.int64], zone: str, hi
     marks = np.zeros((len(SLOW), last - first + 1))
     count = np.zeros(last - first + 1)
     for event in events:
+        begins, ends = (instant.timestamp() // DAY for instant in event.span(zone))
+        if begins > last + 2 or ends < first - 2:
+            continue
         strength = _strength(event, highest)
         start, end = _local(event, zone)
         for date in range(max(start // DAY, first), min((end - 1) // DAY, last) + 1):
@@ -59,6 +62,8 @@ def fast_features(events: Sequence[Event], times: NDArray[np.int64], zone: str, 
         strength = _strength(event, highest)
         start, end = (int(instant.timestamp()) for instant in event.span(zone))
         low, high = np.searchsorted(times, (start + ONSET[0] * 60, end + END[-1] * 60))
+        if low == high:
+            continue
         near = times[low:high]
         rows = [((near >= start) & (near < end)).astype(np.float64)]
         rows += _hats((near - start) / 60, ONSET)

@@ -1,16 +1,18 @@
 """Why a forecast is what it is: factors whose product it is, in words; and what it would be under another calendar."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.companions import Event
+from headgate.domains.capacity import local_time
+from headgate.domains.capacity.companion_text import Misfit
+from headgate.domains.capacity.companions import Event, build, cells
 from headgate.domains.capacity.forecaster import Forecaster
-from headgate.errors import UsageError
+from headgate.errors import DataRefused, UsageError
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +84,7 @@ def explain(
         try:
             both = forecaster.forecast(series, start, end, levels=(0.1, 0.9), calendar=calendar).quantiles
             low, high = float(both[0.1][0]), float(both[0.9][0])
-        except Exception:  # a young series has no band; its factors are no less true
+        except DataRefused:  # a young series has no band; its factors are no less true
             low = high = None
     touching = [
         f"{event.name} ({event.kind}), {event.start} to {event.end}"
@@ -156,16 +158,26 @@ def moved(
     end: str | None = None,
     intensity: float | None = None,
 ) -> tuple[Event, ...]:
-    """`calendar` with another start, end or intensity of one event; UsageError if it plans none of that name."""
+    """`calendar` with another start, end or intensity of one event; with a start alone it keeps its length.
+
+    Raises UsageError if it plans none of that name, or where start and end are no times or do not go together.
+    """
     if event not in {one.event for one in calendar}:
         known = ", ".join(one.event for one in calendar) or "none"
-        raise UsageError(f"The calendar plans no event {event!r}. It plans: {known}.")
-    return tuple(
-        replace(one, start=start or one.start, end=end or one.end, intensity=intensity or one.intensity)
-        if one.event == event
-        else one
-        for one in calendar
-    )
+        raise UsageError(f"The calendar, as it was known to this version, plans no event {event!r}. It plans: {known}.")
+    if start is not None and end is None:  # moved, and as long as before
+        planned = next(one for one in calendar if one.event == event)
+        try:
+            end = local_time.write(local_time.parse(start) + planned.length)
+        except ValueError as error:
+            raise UsageError(f"The event's start does not fit: {error}.") from None
+    texts = {"start": start, "end": end, "intensity": intensity}
+    asked = {column: str(text) for column, text in texts.items() if text is not None}
+    try:
+        return tuple(build(Event, cells(one) | asked) if one.event == event else one for one in calendar)
+    except Misfit as error:
+        column, said = error.args
+        raise UsageError(f"The event's {column} does not fit: {said}.") from None
 
 
 def picture(

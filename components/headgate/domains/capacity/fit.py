@@ -17,7 +17,7 @@ from headgate.domains.capacity.clock import DAY, local_days
 from headgate.domains.capacity.companions import Event
 from headgate.domains.capacity.design import Design, fast, plan, slow
 from headgate.domains.capacity.events import breaks
-from headgate.domains.capacity.glm import CHUNK, Gram
+from headgate.domains.capacity.glm import CHUNK, FAINT, Gram
 from headgate.domains.capacity.opinions import OPINIONS, Opinion, form
 from headgate.domains.capacity.raw import Series
 
@@ -104,12 +104,13 @@ def _outliers(batch: Batch, X: Floats, beta: Floats) -> tuple[Block, ...]:
     for event in batch.events:
         start, end = (instant.timestamp() for instant in event.span(batch.zone))
         near |= (batch.times >= start - around) & (batch.times < end + around)
+    counts = np.array([one.aggregation == "sum" for one in batch.series])
     found: list[Block] = []
     for part in chunks(batch.values.shape[1]):
         kept = False if batch.keep is None else batch.keep[:, part]
         values = batch.values[:, part]
         excused = np.broadcast_to(near[:, None] | kept, values.shape)
-        for block in find(values, np.exp(X @ beta[:, part]), batch.step, excused):
+        for block in find(values, np.exp(X @ beta[:, part]), batch.step, excused, counts[part]):
             found.append(replace(block, series=block.series + part.start))
     return tuple(found)
 
@@ -126,6 +127,7 @@ def _levels(values: NDArray[np.float32], X: Floats, beta: Floats, row: NDArray[n
         seen = np.add.reduceat(np.where(known, values[:, part], 0.0), starts, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.log(seen / usual)
+        found[:, ~seen.any(axis=0)] = FAINT  # nothing but zeros is known, and that is no lack of data
         found[~(usual >= COVERED * whole) | ~np.isfinite(found)] = np.nan
         level[row[starts], part] = found
     return level

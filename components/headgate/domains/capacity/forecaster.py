@@ -128,10 +128,15 @@ class Forecaster:
         return Forecast(series, asked, times, quantiles, reach)
 
     def peak(
-        self, series: str, start: datetime, end: datetime, levels: Sequence[float] = (0.5, 0.9, 0.95, 0.99)
+        self,
+        series: str,
+        start: datetime,
+        end: datetime,
+        levels: Sequence[float] = (0.5, 0.9, 0.95, 0.99),
+        calendar: Sequence[Event] | None = None,
     ) -> dict[float, float]:
         """Quantiles of the largest step of `series` within [start, end), from simulated paths."""
-        said = self.forecast(series, start, end, levels=(0.5,))
+        said = self.forecast(series, start, end, levels=(0.5,), calendar=calendar)
         found = self.parts(series)
         bands, noise = self._bands(series, found, said.step)
         library = self.library.get(said.step)

@@ -23,8 +23,11 @@ STEPS = 25
 #: Series that are fitted at once; memory is rows × this × 8 bytes, a few times over.
 CHUNK = 32
 
-#: The fit ends when no fitted value moves by more than this on the log.
+#: The fit of a series ends when none of its values moves by more than this on the log.
 ENOUGH = 2e-3
+
+#: The log of a mean that was never above zero: it forecasts nothing, and sums with it stay numbers.
+FAINT = -30.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Gram:
         """Coefficients [p, S] of log means for the series `Y` [n, S] ≥ 0, NaN where missing.
 
         Where `at_least` [n, S] is true, the value is censored: the truth was that much or more. The first column of
-        the design must be the constant. A series without any positive value gets −inf as its constant, which
-        forecasts zero.
+        the design must be the constant. A series without any positive value gets so low a constant that it forecasts
+        zero. Series do not touch each other: each has the coefficients that it would have alone.
         """
         parts = [
             self._fit(Y[:, i : i + CHUNK], None if at_least is None else at_least[:, i : i + CHUNK])
@@ -66,13 +69,15 @@ class Gram:
         beta = torch.cholesky_solve(self.X.T @ start, self.cholesky)
         censored = None if at_least is None else torch.as_tensor(at_least)
         eta = self.X @ beta
+        going = torch.ones_like(empty)  # the series whose fit has not ended
         for _ in range(STEPS):
             excess = torch.where(known, torch.clamp(y * torch.exp(-eta), max=CAP) - 1, 0.0)
             if censored is not None:
                 excess = torch.where(censored, excess.clamp(min=0.0), excess)
-            beta = torch.cholesky_solve(self.X.T @ (eta + excess), self.cholesky)
+            beta = torch.where(going, torch.cholesky_solve(self.X.T @ (eta + excess), self.cholesky), beta)
             moved, eta = eta, self.X @ beta
-            if float((eta - moved).abs().max()) < ENOUGH:
+            going &= (eta - moved).abs().amax(dim=0) >= ENOUGH
+            if not going.any():
                 break
-        beta[0] += torch.log(mean)  # −inf for a series that never showed anything
+        beta[0] += torch.where(empty, FAINT, torch.log(mean))
         return np.asarray(beta.numpy())

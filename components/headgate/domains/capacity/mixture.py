@@ -34,9 +34,8 @@ def mixture(errors: Floats, volume: Floats) -> Floats:
 def shared(errors: Floats, volume: Floats) -> Floats:
     """The weights [K] that all series share; each counts alike, whatever its size."""
     K, S = errors.shape[1:]
-    with np.errstate(invalid="ignore"):
-        size = np.nanmean(np.where(volume > 0, volume, np.nan), axis=0) if len(volume) else np.ones(S)
-    relative = volume / np.where(np.isfinite(size), size, 1.0)
+    seen = np.where(volume > 0, volume, 0.0)
+    relative = volume * (seen > 0).sum(axis=0) / np.where(seen.any(axis=0), seen.sum(axis=0), 1.0)
     return weights(np.moveaxis(errors, 1, 2).reshape(-1, K), relative.ravel(), np.full(K, 1 / K), HELD / np.sqrt(S))
 
 
@@ -58,4 +57,5 @@ def weights(errors: Floats, volume: Floats, towards: Floats, held: float) -> Flo
     if w.value is None:
         return towards
     found = np.where(w.value < LEAST, 0.0, w.value)
-    return np.asarray(found / found.sum())
+    # to the digits that the solver means: the rest depends on how busy a machine is
+    return np.asarray(np.round(found / found.sum(), 6))

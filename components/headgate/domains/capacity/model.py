@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+#: The opinion that far horizons give way to.
+FLAT = "prophet"
+
 #: A log forecast never leaves the largest level that was seen by more than this: e⁵ is a factor of 148.
 HIGHEST = 5.0
 
@@ -97,21 +100,33 @@ class Model:
         return found, np.sum(list(found.values()), axis=0)
 
     def row(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The period [n] that each of `times` lies in."""
-        row = (local_days(times, self.design.zone, self.step) - self.dates[0]) // self.design.days
-        if len(row) and (row.min() < 0 or row.max() >= len(self.dates)):
-            first, last = (np.datetime64(int(d), "D") for d in (self.dates[0], self.until - 1))
-            raise UsageError(f"This version forecasts {self.series[0].series} from {first} to {last}: ask within it.")
-        return np.asarray(row)
+        """The period [n] that each of `times`, ascending, lies in."""
+        first, last = self._row(times[:1]), self._row(times[-1:])
+        if (first < 0).any() or (last >= len(self.dates)).any():
+            start, end = (np.datetime64(int(d), "D") for d in (self.dates[0], self.until - 1))
+            raise UsageError(f"This version forecasts {self.series[0].series} from {start} to {end}: ask within it.")
+        return self._row(times)
+
+    def _row(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        days = local_days(times, self.design.zone, self.step)
+        return np.asarray((days - self.dates[0]) // self.design.days)
 
 
-def mixed(fitted: "Fitted", weights: Floats) -> Model:
-    """The model whose level is the mixture [K, S] of the opinions of `fitted`."""
+def mixed(fitted: "Fitted", weights: Floats, tested: int | None = None) -> Model:
+    """The model whose level is the mixture [K, S] of the opinions of `fitted`.
+
+    Weights say how far ahead they were `tested`, in periods. Further ahead, where a trend is the main danger, they give
+    way to the flat opinion: twice as far ahead it counts for half, and so on.
+    """
     opinions = list(fitted.opinions.values())
     trend, season, effects = (
         np.einsum("kts,ks->ts", np.stack(part), weights)
         for part in zip(*((o.trend, o.season, o.effects) for o in opinions), strict=True)
     )
+    if tested is not None and FLAT in fitted.opinions:
+        after = np.arange(len(fitted.dates)) - (fitted.known - 1)
+        kept = np.clip(max(tested, 1) / np.maximum(after, 1), 0.0, 1.0)[:, None]
+        trend = kept * trend + (1 - kept) * fitted.opinions[FLAT].trend
     seen = np.where(np.isfinite(fitted.level), fitted.level, -np.inf).max(axis=0)
     return Model(
         fitted.series, fitted.design, fitted.dates, fitted.known, trend, season, effects, fitted.fast, weights, seen

@@ -1,7 +1,8 @@
 """The largest step of a window, from simulated paths: never from the mean, and never from per-step quantiles.
 
-A path is the forecast, moved by scores that rolling origins showed, taken in blocks of consecutive local days: so noise
-within a day, and how wrong a level stays from day to day, are as they were.
+A path is the forecast, moved by scores that rolling origins showed, taken in blocks of consecutive days: so noise
+within a day, and how wrong a level stays from day to day, are as they were. A block begins at any of its days and goes
+round (Politis and Romano, A Circular Block-Resampling Procedure, 1992): so few blocks make more than a few paths.
 """
 
 from collections.abc import Iterable
@@ -72,7 +73,9 @@ def peak(forecast: Floats, noise: Noise, library: Library, widen: float = 1.0, s
     log = np.log(forecast + noise.smooth)
     for start in range(0, len(forecast), length):
         part = slice(start, min(start + length, len(forecast)))
-        drawn = library.scores[random.integers(0, len(library.scores), PATHS), : part.stop - part.start]
+        rows, first = random.integers(0, len(library.scores), PATHS), random.integers(0, TOGETHER, PATHS)
+        places = (first[:, None] * (length // TOGETHER) + np.arange(part.stop - part.start)) % length
+        drawn = library.scores[rows[:, None], places]
         reached = (log[part] + widen * drawn * spread[part]).max(axis=1)
         highest = np.maximum(highest, np.exp(reached) - noise.smooth)
     return highest

@@ -52,11 +52,11 @@ def fit(
     known = np.isfinite(log_level) & (dates < until)
     if known.sum() < LEAST:
         return None
+    for name in ("prophet", "prophet.plot", "cmdstanpy"):  # they speak of what is well, and of plots
+        logging.getLogger(name).disabled = True
     import pandas as pd
     from prophet import Prophet
 
-    for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     spread = float(np.std(log_level[known]))
     if spread < 1e-9:  # Prophet cannot scale a constant
         return Parts(np.full(len(dates), log_level[known][0]), np.zeros(len(dates)), np.zeros(regressors.shape[1]))

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from headgate.domains.capacity.explain import explain, moved, what_if
 from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.model import grid
 from headgate.domains.capacity.track import track
 from headgate.errors import HeadgateError
 from headgate.serving.endpoints import Endpoint, Operation, json, query, read
@@ -43,6 +44,12 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     start: Time
     to: Time
     step: Annotated[Step, Meta(description="Larger steps add counts up and average gauges.")] = "1h"
+
+
+class Explained(Window, frozen=True, kw_only=True):
+    """What `/explain` takes: a minute by default, or any longer span, whose sum is explained."""
+
+    step: Annotated[Step, Meta(description="How finely the span is counted.")] = "1min"
 
 
 class Asked(Window, frozen=True, kw_only=True):
@@ -132,7 +139,7 @@ def routes(slots: Slots) -> list[Any]:
         return await run_in_threadpool(_forecast, asked, loaded)
 
     async def explanation(request: Request) -> Response:
-        asked, loaded = query(request, Window), _champion(slots)
+        asked, loaded = query(request, Explained), _champion(slots)
         return await run_in_threadpool(_explain, asked, loaded)
 
     async def supposed(request: Request) -> Response:
@@ -188,7 +195,7 @@ def _forecast(asked: Asked, loaded: Loaded) -> Response:
     )
 
 
-def _explain(asked: Window, loaded: Loaded) -> Response:
+def _explain(asked: Explained, loaded: Loaded) -> Response:
     start, end = _window(asked.start, asked.to, asked.step)
     with _refusals():
         found = explain(cast(Forecaster, loaded.predictor), asked.series, start, end)
@@ -222,10 +229,13 @@ def _what_if(asked: Supposed, loaded: Loaded) -> Response:
 def _track(came: Came, loaded: Loaded) -> Response:
     start, end = _window(came.start, came.to, came.step)
     step = _SECONDS[came.step]
-    first = int(start.timestamp()) // step * step
-    known = [(first + i * step, value) for i, value in enumerate(came.values) if value is not None]
-    times = np.array([time for time, _ in known], dtype=np.int64)
-    values = np.array([value for _, value in known], dtype=np.float64)
+    times = grid(int(start.timestamp()), int(end.timestamp()), step)
+    if len(came.values) > len(times):
+        counts = f"{len(came.values)} entries for the {len(times)} steps of {came.step} there are"
+        raise Problem(422, "invalid", f"`values` has {counts}: leave out what lies beyond `to`.")
+    values = np.array([np.nan if value is None else value for value in came.values])
+    known = np.isfinite(values)
+    times, values = times[: len(values)][known], values[known]
     with _refusals():
         found = track(cast(Forecaster, loaded.predictor), came.series, times, values, start, end, step)
     return json(
@@ -305,7 +315,7 @@ _FORECAST = Operation(
 _EXPLAIN = Operation(
     summary="Explain a forecast",
     description="Baseline, trend, season, clock and each kind of event, as factors whose product is the forecast.",
-    query=Window,
+    query=Explained,
     answer=Parts,
     errors=_ERRORS,
 )

@@ -117,7 +117,7 @@ def damage(
         if one.kind == "zeros":
             counts = np.where(hit, 0.0, counts)
         elif one.kind == "missing":
-            pass
+            counts = np.where(hit, np.nan, counts)
         elif one.kind == "late":
             late = np.where(hit, one.end + one.strength * 60 - minutes, late)
         elif one.kind == "throttled":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headgate.data.sources import fetch, list_files
+from headgate.data.sources import fetch, list_files, told_of
 from headgate.domain import Request
 from headgate.domains.capacity import raw
 from headgate.domains.capacity.companion_file import append
@@ -43,14 +43,19 @@ def take(request: Request, out: Path) -> None:
     Raises DataRefused where the source has no series.csv, no point known by then, or a file that does not follow the
     schema, and UsageError where there is no such source or no bundle in `request.base`.
     """
+    with told_of(request.source, out):
+        _take(request, out)
+
+
+def _take(request: Request, out: Path) -> None:
     as_of = request.as_of.astimezone(UTC)
     texts = {file.name for file in list_files(request.source, suffix=".csv")}
     if "series.csv" not in texts:
         raise DataRefused(f"There is no series.csv in {request.source}: a source of load lists its series there.")
     points = []
     for file in list_files(request.source):
-        table, _, name = file.name.partition("/")
-        if table == "points" and raw.day_of(Path(name)) <= as_of.date():
+        table = file.name.partition("/")[0]
+        if table == "points" and raw.day_of(out / file.name) <= as_of.date():
             points.append(file.name)
     kept = [name for name in ("series.csv", "calendar.csv", "masks.csv") if name in texts]
     sums = fetch(request.source, [*kept, *points], out)

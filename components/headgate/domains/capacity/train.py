@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headgate.domains.capacity import history as histories
 from headgate.domains.capacity import model as models
 from headgate.domains.capacity import snapshot as snapshots
-from headgate.domains.capacity.backtest import level_errors, origins, roles, try_all, try_out
+from headgate.domains.capacity.backtest import level_errors, origins, reach, roles, try_all, try_out
 from headgate.domains.capacity.bands import noise, steps
 from headgate.domains.capacity.clock import DAY
 from headgate.domains.capacity.coldstart import lend
@@ -19,7 +19,7 @@ from headgate.domains.capacity.fit import Fitted, fit
 from headgate.domains.capacity.history import History
 from headgate.domains.capacity.lending import share_kinds
 from headgate.domains.capacity.mixture import mixture, shared
-from headgate.domains.capacity.model import Model, mixed
+from headgate.domains.capacity.model import FLAT, Model, mixed
 from headgate.domains.capacity.opinions import OPINIONS
 from headgate.domains.capacity.tried import Tried
 from headgate.errors import DataRefused
@@ -92,10 +92,11 @@ def _sampled(history: History) -> History:
 def fit_all(history: History, weights: Floats) -> tuple[Model, Fitted]:
     """The model of all that is known of a history, its opinions mixed by `weights` [K, S]."""
     counts = np.asarray(weights.any(axis=1))
+    counts[OPINIONS.index(FLAT)] = True  # far ahead it counts in any case
     wanted = tuple(name for name, count in zip(OPINIONS, counts.tolist(), strict=True) if count)
     every = max(history.step // DAY, 1)
     fitted = fit(history.known(history.until), periods=HORIZON[min(every, 7)], wanted=wanted)
-    return lend(replace(mixed(fitted, weights[counts]), weights=weights), fitted), fitted
+    return lend(replace(mixed(fitted, weights[counts], reach(history)), weights=weights), fitted), fitted
 
 
 def _facts(history: History, model: Model, fitted: Fitted, tried: list[Tried]) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""A small simulated source of load and the stages run once on it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from headgate import domains, stages
+from headgate.domain import Request
+from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.simulate import simulate
+
+AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def load_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """42 days of two services of one region, every quarter of an hour; a flash sale comes on 21 February."""
+    out = tmp_path_factory.mktemp("load") / "raw"
+    simulate(out, days=42, regions=1, services=2, step=900, seed=5)
+    return out
+
+
+@pytest.fixture(scope="session")
+def as_of() -> datetime:
+    """The midnight after the last simulated day."""
+    return AS_OF
+
+
+@pytest.fixture(scope="session")
+def load_work(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of the stages, run once on `load_source`, and the sealed bundle."""
+    capacity, folder = domains.get("capacity"), tmp_path_factory.mktemp("work")
+    stages.snapshot(capacity, folder, Request(str(load_source), AS_OF))
+    for name in ("train", "calibrate", "evaluate"):
+        stages.STAGES[name](capacity, folder)
+    stages.seal(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def forecaster(load_work: Path) -> Forecaster:
+    """The version that was trained on `load_source`."""
+    return Forecaster(load_work / "bundle")

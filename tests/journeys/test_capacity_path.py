@@ -1,0 +1,123 @@
+"""Load forecasts on the same rails: a first version, the next day, a planner's change, an outage nobody wrote down."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from headgate import batch, domains, settings
+from headgate.domains.capacity.calendar_edit import Signature, stretch
+from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.simulate import simulate
+from headgate.outcome import Outcome
+from headgate.registry import versions
+from headgate.registry.bundle import card
+from headgate.serving.follower import Follower
+from headgate.serving.slots import Slots
+from headgate.settings import Settings
+
+DAYS = 44
+AS_OF = datetime(2026, 2, 16, tzinfo=UTC)  # 42 days after the first
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A state folder of its own, and a real Prefect server for as long as this module runs."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADGATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.syspath_prepend(str(Path(__file__).parents[2]))
+        with prefect_test_harness(server_startup_timeout=120):
+            yield settings.load()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("load") / "raw"
+    simulate(out, days=DAYS, regions=1, services=2, step=900, seed=5)
+    return out
+
+
+@pytest.fixture(scope="module")
+def first(here: Settings, source: Path) -> Outcome:
+    return _retrain(here, source, AS_OF)
+
+
+def _retrain(here: Settings, source: Path, as_of: datetime) -> Outcome:
+    from flows.retrain import retrain
+
+    retrain("capacity", str(source), as_of, return_state=True)
+    outcome = Outcome.read(here, "capacity")
+    assert outcome is not None
+    return outcome
+
+
+def _forecaster(here: Settings, wanted: str) -> Forecaster:
+    return Forecaster(versions.fetch(versions.find(versions.client(here), "capacity", wanted), here))
+
+
+def test_the_first_version_is_promoted_and_answers(here: Settings, first: Outcome) -> None:
+    assert (first.result, first.version) == ("promoted", 1), first.words
+    slots = Slots()
+    Follower(slots, [domains.get("capacity")], here).look()
+    loaded = slots.champion("capacity")
+    assert loaded is not None, slots.problem("capacity")
+    answers = loaded.predictor.decide(
+        pl.DataFrame({"series": ["eu-central/home/requests"], "time": [AS_OF + timedelta(days=9)]})
+    )
+    assert answers["q05"][0] < answers["q50"][0] < answers["q95"][0]
+
+
+def test_the_next_days_version_is_promoted_against_the_champion(here: Settings, source: Path, first: Outcome) -> None:
+    second = _retrain(here, source, AS_OF + timedelta(days=2))
+    assert (second.result, second.version) == ("promoted", 2), second.words
+    registry = versions.client(here)
+    assert versions.find(registry, "capacity", "previous").number == 1
+
+
+def test_a_stretched_sale_is_in_the_next_version_and_only_there(
+    here: Settings, source: Path, first: Outcome, tmp_path: Path
+) -> None:
+    planned = tmp_path / "planned"
+    shutil.copytree(source, planned)
+    sale = next(e for e in _forecaster(here, "1").calendar if e.kind == "sale" and e.span("UTC")[0] > AS_OF)
+    stretch(planned, sale.event, Signature("ana", "it runs on", AS_OF - timedelta(hours=1)), length=timedelta(hours=72))
+    outcome = _retrain(here, planned, AS_OF)
+    assert outcome.version is not None
+    begins = sale.span("UTC")[0]
+    window = (begins - timedelta(days=1), begins + timedelta(days=5))
+    sums = [
+        _forecaster(here, wanted).forecast("eu-central/home/requests", *window, step=3600).quantiles[0.5].sum()
+        for wanted in ("1", str(outcome.version))
+    ]
+    assert sums[1] > 1.1 * sums[0]
+    assert outcome.result in ("promoted", "refused")  # the same days, another calendar: no unexplained jump
+    registry = versions.client(here)
+    bundles = [versions.fetch(versions.find(registry, "capacity", n), here) for n in ("1", str(outcome.version))]
+    assert card(bundles[0])["calendar"] != card(bundles[1])["calendar"]
+
+
+def test_a_dead_feed_is_refused_and_named(here: Settings, source: Path, first: Outcome, tmp_path: Path) -> None:
+    dead = tmp_path / "dead"
+    shutil.copytree(source, dead)
+    for path in sorted((dead / "points").glob("*.parquet"))[-4:]:
+        path.unlink()
+    outcome = _retrain(here, dead, AS_OF + timedelta(days=2))
+    assert outcome.result == "data refused"
+    assert "eu-central/home/requests" in outcome.words
+
+
+def test_a_version_forecasts_and_is_scored_on_days_it_never_saw(
+    here: Settings, source: Path, first: Outcome, tmp_path: Path
+) -> None:
+    decided = batch.decide(replace(here), "capacity", "1", source, tmp_path / "out.parquet")
+    assert decided.rows == pl.scan_parquet(source / "points" / "*.parquet").select(pl.len()).collect().item()
+    scored = batch.evaluate(here, "capacity", "1", source, None)
+    assert scored.rows == 2 * 96 * 2
+    models = {line["model"] for line in scored.scorecard}
+    assert models == {"headgate", "profile", "seasonal naive"}

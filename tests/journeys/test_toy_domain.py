@@ -1,0 +1,190 @@
+"""A third domain, made as docs/add-a-domain.md says: from raw files to a judged version, and through the commands."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from headgate import stages
+from headgate.domain import Request
+from headgate.errors import DataRefused, HeadgateError
+from headgate.files import read_json, write_json
+from headgate.gate.checks import Check, Verdict
+from headgate.gate.judge import judge
+from headgate.registry import bundle as bundles
+from headgate.registry.golden import agrees
+
+from .toy import ROOMS
+
+ROOT = Path(__file__).parents[2]
+TOY = Path(__file__).with_name("toy.py")
+PAGE = ROOT / "docs" / "add-a-domain.md"
+AS_OF = datetime(2026, 2, 16, tzinfo=UTC)  # 42 days from 2026-01-05 on are over
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this checkout that knows the toy, by the edits that the page asks for."""
+    root = tmp_path_factory.mktemp("checkout")
+    made = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for folder in ("components", "flows"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=made)
+    rooms = root / "components" / "headgate" / "domains" / "rooms"
+    rooms.mkdir()
+    (rooms / "__init__.py").touch()
+    shutil.copyfile(TOY, rooms / "domain.py")
+    names = rooms.parent / "__init__.py"
+    known = names.read_text().replace('"capacity")', '"capacity", "rooms")')
+    names.write_text(known)
+    pipeline = (ROOT / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(pipeline.replace("capacity]", "capacity, rooms]"))
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["rooms"] = {"source": "days", "as_of": AS_OF.isoformat(), "base": "", "seed": 0}
+    (root / "params.yaml").write_text(yaml.safe_dump(params | {"workspace": "work"}))
+    return root
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("days")
+    ROOMS.simulate(out, days=42, scenario="calm", seed=1, start=None)
+    return out
+
+
+@pytest.fixture
+def _known(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate's fresh process finds the toy."""
+    monkeypatch.setenv("PYTHONPATH", str(checkout / "components"))
+
+
+def _sealed(work: Path, source: Path, base: Path | None = None) -> Path:
+    stages.snapshot(ROOMS, work, Request(str(source), AS_OF, base=str(base) if base else None))
+    for stage in stages.STAGES.values():
+        stage(ROOMS, work)
+    stages.seal(work)
+    return work / "bundle"
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory, days: Path) -> Path:
+    return _sealed(tmp_path_factory.mktemp("first"), days)
+
+
+def _warmed(days: Path, to: Path, first: int, last: int) -> Path:
+    """`days` with four degrees more in the days `first` to `last`."""
+    for number, path in enumerate(sorted(days.glob("*.parquet"))):
+        more = 4.0 if first <= number < last else 0.0
+        pl.read_parquet(path).with_columns(pl.col("degrees") + more).write_parquet(to / path.name)
+    return to
+
+
+def _check(verdict: Verdict, name: str) -> Check:
+    return next(check for check in verdict.checks if f"{check.family}: {check.name}" == name)
+
+
+def test_the_page_shows_this_very_file_and_it_is_short() -> None:
+    text = TOY.read_text()
+    assert f"```python\n{text}```" in PAGE.read_text()
+    imports = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom | ast.Expr)]
+    aside = {line for node in imports for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+    lines = [line for number, line in enumerate(text.splitlines(), 1) if line.strip() and number not in aside]
+    assert len(lines) < 80
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_first_version_passes_with_nothing_to_compare(champion: Path) -> None:
+    verdict = judge(ROOMS, champion.parent, None)
+    assert verdict.ruling == "passed", verdict.reasons
+    assert _check(verdict, "infrastructure: loads").outcome == "passed"
+    assert _check(verdict, "budget: width").outcome == "passed"
+    assert _check(verdict, "model: error").outcome == "not judged"
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_version_as_good_as_the_champion_passes(champion: Path, days: Path, tmp_path: Path) -> None:
+    _sealed(tmp_path, days)
+    verdict = judge(ROOMS, tmp_path, champion)
+    assert verdict.ruling == "passed", verdict.reasons
+    assert _check(verdict, "model: error").outcome == "passed"
+    assert _check(verdict, "infrastructure: latency").outcome == "passed"
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_version_that_learned_from_a_broken_sensor_is_refused(champion: Path, days: Path, tmp_path: Path) -> None:
+    source = tmp_path / "days"
+    source.mkdir()
+    _sealed(tmp_path / "work", _warmed(days, source, 0, 28))
+    verdict = judge(ROOMS, tmp_path / "work", champion)
+    assert verdict.ruling == "refused"
+    assert "Error in °C is not shown to be as good as the champion's" in " ".join(verdict.reasons)
+    assert _check(verdict, "budget: width").outcome == "failed"
+
+
+def test_recalibrating_keeps_the_means_and_sets_the_interval_anew(champion: Path, days: Path, tmp_path: Path) -> None:
+    source = tmp_path / "days"
+    source.mkdir()
+    again = _sealed(tmp_path / "work", _warmed(days, source, 0, 35), base=champion)
+    before, after = bundles.card(champion), bundles.card(again)
+    assert after["means"] == before["means"]
+    assert after["width"] > before["width"] + 2
+
+
+def test_the_same_request_makes_the_same_bundle(champion: Path, days: Path, tmp_path: Path) -> None:
+    again = _sealed(tmp_path, days)
+    assert bundles.bundle_id(again) == bundles.bundle_id(champion)
+    assert bundles.bundle_id(_sealed(tmp_path, days)) == bundles.bundle_id(champion)
+
+
+def test_a_bundle_that_answers_otherwise_than_its_maker_does_not_agree(champion: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(champion, bundle)
+    assert agrees(bundle, ROOMS.load(bundle)) == 7 * 8
+    changed = bundles.card(bundle)
+    write_json(bundle / bundles.CARD, changed | {"width": changed["width"] + 1})
+    with pytest.raises(HeadgateError, match="low of row 0"):
+        agrees(bundle, ROOMS.load(bundle))
+
+
+def test_a_room_that_no_room_can_be_is_refused_in_words(days: Path, tmp_path: Path) -> None:
+    source, work = tmp_path / "days", tmp_path / "work"
+    source.mkdir()
+    for path in days.glob("*.parquet"):
+        hot = pl.when(pl.col("room") == "c").then(85.0).otherwise("degrees")
+        pl.read_parquet(path).with_columns(degrees=hot).write_parquet(source / path.name)
+    stages.snapshot(ROOMS, work, Request(str(source), AS_OF))
+    with pytest.raises(DataRefused, match=r"Warmth: c: 85\.0 °C\. See to it\."):
+        stages.validate(ROOMS, work)
+    assert read_json(work / "validate" / "checks.json")["ruling"] == "refused"
+
+
+@pytest.mark.nightly
+def test_every_command_knows_the_domain(checkout: Path, days: Path, tmp_path: Path) -> None:
+    paths = {"PYTHONPATH": str(checkout / "components"), "HEADGATE_HOME": str(tmp_path / "state")}
+
+    def headgate(*asked: str) -> str:
+        command = [sys.executable, "-m", "headgate.cli", *asked]
+        done = subprocess.run(
+            command, cwd=checkout, env=os.environ | paths, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "rooms version 1 is promoted" in headgate("retrain", "rooms", "--source", str(days), "--as-of", "2026-02-16")
+    assert "champion    version 1" in headgate("status").partition("rooms")[2]
+    out = tmp_path / "decisions.parquet"
+    said = headgate("decide", "rooms", "--on", str(days), "--out", str(out))
+    assert "decided 336 rows" in said
+    assert "outside their interval" in said
+    assert pl.read_parquet(out).height == 336
+    assert "on 56 rows" in headgate("evaluate", "rooms", "--on", str(days), "--from", "2026-02-09")
+    shutil.copytree(days, checkout / "days")
+    for stage in ("snapshot", *stages.STAGES):
+        headgate("run", stage, "rooms")
+    assert (checkout / "work" / "rooms" / "evaluate" / "scorecard.json").is_file()
