@@ -36,9 +36,9 @@ def plots(work: Path, out: Path) -> None:
     rows = pl.read_parquet(work / "evaluate" / ROWS)
     thresholds = read_json(work / "calibrate" / "bundle" / THRESHOLDS)
     hours = pl.read_csv(work / "validate" / "hours.csv")
-    _save(out / "ivr_fpr.png", (10.5, 5.4), lambda figure: _curves(figure, rows, thresholds))
-    _save(out / "scores.png", (10.5, 3.8), lambda figure: _scores(figure, rows))
-    _save(out / "week.png", (10.5, 3.4), lambda figure: _week(figure, hours))
+    _save(out / "ivr_fpr.png", (8.8, 5.6), lambda figure: _curves(figure, rows, thresholds))
+    _save(out / "scores.png", (8.8, 3.6), lambda figure: _scores(figure, rows))
+    _save(out / "week.png", (8.8, 3.2), lambda figure: _week(figure, hours))
 
 
 def _save(path: Path, size: tuple[float, float], draw: Callable[[Figure], None]) -> None:
@@ -56,13 +56,13 @@ def _curves(figure: Figure, rows: pl.DataFrame, thresholds: dict) -> None:
     chosen = {t["slice"]: t["threshold"] for t in thresholds.values()}
     top = 0.0
     names = sorted(rows["pooled"].unique())
-    for number, name in enumerate(names):
+    for number, name in enumerate(names, start=-1):  # the catch-all comes first and is grey
         mine = rows.filter(pl.col("pooled") == name)
         if not mine["good"].any():
             continue
         c = curve(mine["score_net"].to_numpy(), mine["good"].to_numpy())
         fpr, ivr = c.h / c.h[-1], c.n / c.n[-1]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = "#aaaaaa" if name == "all" else _COLOURS[number % len(_COLOURS)]
         shown = "all other" if name == "all" and len(names) > 1 else name  # it takes in what is too sparse for a slice
         left.step(fpr, ivr, where="post", color=colour, lw=1.3, label=f"{shown} ({c.h[-1]:,} purchasing)")
         if chosen[name] is not None:
@@ -72,7 +72,7 @@ def _curves(figure: Figure, rows: pl.DataFrame, thresholds: dict) -> None:
     left.set(
         title="Each slice; the dots are where it operates", xlim=(-0.001, 6 * ALPHA), ylim=(0, max(top * 1.1, 0.05))
     )
-    left.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+    left.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     highest = 0.0
     for number, name in enumerate(NAMES):
         c = curve(rows[f"score_{name}"].to_numpy(), rows["good"].to_numpy())
@@ -83,7 +83,7 @@ def _curves(figure: Figure, rows: pl.DataFrame, thresholds: dict) -> None:
     right.plot(good["decided"].mean(), rows["decided"].mean(), "o", color=_COLOURS[0], ms=8, mec="white", zorder=5)
     right.axvline(ALPHA, color="grey", ls=":", lw=1)
     right.set(title="All traffic; dotted: the budget", xlim=(-0.001, 6 * ALPHA), ylim=(0, highest * 1.1))
-    right.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
+    right.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     for axes in (left, right):
         _percent(axes, "purchasing clicks invalidated (FPR)", "clicks invalidated (IVR)")
 

@@ -25,8 +25,8 @@ def plots(work: Path, out: Path) -> None:
 
 
 def _draw(path: Path, tried: pl.DataFrame) -> None:
-    names = tried["series"].unique(maintain_order=True).to_list()[:6]
-    figure = Figure(figsize=(10.5, 1.9 * len(names) + 0.6), layout="constrained")
+    names = tried["series"].unique(maintain_order=True).to_list()[:3]
+    figure = Figure(figsize=(8.8, 1.9 * len(names) + 0.6), layout="constrained")
     axes = figure.subplots(len(names), 1, squeeze=False)[:, 0]
     for axis, name in zip(axes, names, strict=True):
         rows = tried.filter(pl.col("series") == name).sort("time")
@@ -48,7 +48,7 @@ def _next(path: Path, days: pl.DataFrame) -> None:
     totals = totals.sort("day").with_columns(
         actual=pl.when(pl.col("whole") == pl.col("whole").max()).then("actual"), day=pl.col("day") * 86_400
     )
-    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    figure = Figure(figsize=(8.8, 3.4), layout="constrained")
     axis = figure.subplots()
     when = _dates(totals["day"].to_numpy())
     axis.plot(when, totals["actual"], color=_ACTUAL, marker="o", markersize=3, label="what came")
@@ -65,7 +65,7 @@ def _next(path: Path, days: pl.DataFrame) -> None:
 def _held(path: Path, card: list[dict[str, Any]]) -> None:
     lines = [line for line in card if line["metric"] in ("cover80", "cover90") and line["value"] is not None]
     names = list(dict.fromkeys(str(line["slice"]) for line in lines))
-    figure = Figure(figsize=(10.5, 0.45 * len(names) + 1.4), layout="constrained")
+    figure = Figure(figsize=(8.8, 0.45 * len(names) + 1.4), layout="constrained")
     axis = figure.subplots()
     for metric, colour, shift in (("cover80", _FORECAST, -0.12), ("cover90", "#e07b00", 0.12)):
         for line in (line for line in lines if line["metric"] == metric):
