@@ -1,7 +1,7 @@
 """What many tests share: a state folder of their own, and small simulated data, made once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,30 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     settings.load()
     yield
     patch.undo()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int], None]:
+    """Point boto3 at a server of our own, which tries a request so often; nobody's credentials are read."""
+
+    def use(url: str, attempts: int) -> None:
+        import boto3
+
+        settings = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(tmp_path / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+            "AWS_MAX_ATTEMPTS": str(attempts),
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+    return use
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ A step fills `out`, an empty folder that takes its place in `work` when the step
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -108,3 +109,16 @@ class Domain:
     demo: Mapping[str, int]  # days and sizes of the demonstration
     bring_in: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
     promotion: Literal["auto", "review"] = "auto"
+
+
+def late(place: str) -> Callable[..., Any]:
+    """The function at `place` ("package.module:name"), imported when it is first called.
+
+    Naming a domain must load no model library: `headgate --help` answers at once.
+    """
+    module, _, name = place.partition(":")
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments, **named)
+
+    return call

@@ -136,23 +136,9 @@ def server() -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(server: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Store]:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    settings = {
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+def store(server: Store, aws: Callable[[str, int], None]) -> Iterator[Store]:
+    aws(server.url, 1)
     server.fault, server.reads = lambda body: body, 0
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     boto3.client("s3").create_bucket(Bucket="logs")
     yield server
     server.refusal = None

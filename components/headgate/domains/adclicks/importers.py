@@ -66,6 +66,15 @@ class ImportReport:
         )
 
 
+def bring_in(
+    source: str, out: Path, *, format: str, mapping: Mapping[str, str], tz: str | None, facts: Mapping[str, str]
+) -> ImportReport:
+    """What `headgate import adclicks` asks: `import_clicks`, which takes no `facts` beside the file."""
+    if facts:
+        raise UsageError(f"--set {next(iter(facts))}=… says nothing of clicks: their file says all there is.")
+    return import_clicks(Path(source), format=format, out=out, mapping=mapping, tz=tz)
+
+
 def import_clicks(
     file: Path, *, format: str, out: Path, mapping: Mapping[str, str] | None = None, tz: str | None = None
 ) -> ImportReport:
