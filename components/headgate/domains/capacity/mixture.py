@@ -57,5 +57,6 @@ def weights(errors: Floats, volume: Floats, towards: Floats, held: float) -> Flo
     if w.value is None:
         return towards
     found = np.where(w.value < LEAST, 0.0, w.value)
-    # to the digits that the solver means: the rest depends on how busy a machine is
-    return np.asarray(np.round(found / found.sum(), 6))
+    rounded = np.round(found / found.sum(), 6)  # the digits that the solver means: the rest depends on the machine
+    rounded[rounded.argmax()] += 1 - rounded.sum()
+    return np.asarray(rounded)
