@@ -60,7 +60,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def headgate(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Headgate:
     """Run a command as the console script does, in this process."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it for whoever comes after
 
     def call(*arguments: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["headgate", *map(str, arguments)])

@@ -4,6 +4,7 @@ The alias `champion` is canonical; the deprecated stages are mirrored, because p
 """
 
 import logging
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,13 @@ def client(settings: Settings) -> "MlflowClient":
     uri = tracking_uri(settings)
     if uri == settings.local_tracking_uri:
         settings.mlflow_home.mkdir(parents=True, exist_ok=True)
+    said = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
+    # MLflow writes the address into the environment too, where it would be read as a setting of the user's.
+    if said is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = said
     registry = mlflow.MlflowClient(uri)
     try:
         registry.search_registered_models(max_results=1)
