@@ -46,13 +46,19 @@ def nasa() -> History:
 
 
 def api() -> History:
-    """Requests a second of an e-commerce API, hourly. Its times say UTC and show the clock of New York."""
+    """Requests a second of an e-commerce API, hourly, with the public holidays of the United States.
+
+    Its times say UTC and show the clock of New York.
+    """
+    import holidays
+
     rows = pl.read_csv(DATA / "ms_cloud" / "api-01.csv", try_parse_dates=True)
     shown = rows["TimeStamp"].dt.replace_time_zone(None)
     local = shown.dt.replace_time_zone("America/New_York", ambiguous="earliest", non_existent="null")
     rows = rows.with_columns(t=local.dt.epoch("s")).drop_nulls("t").unique("t", keep="first").sort("t")
     one = series("api", 3600, "America/New_York", "mean")
-    return gridded(one, rows["t"].to_numpy(), rows["Value"].to_numpy())
+    events = days_off(sorted(holidays.country_holidays("US", years=[2017, 2018])))
+    return gridded(one, rows["t"].to_numpy(), rows["Value"].to_numpy(), events)
 
 
 def taxi() -> History:
