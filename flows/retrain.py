@@ -14,20 +14,32 @@ from typing import Any
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from headgate import domains, settings, stages
+from headgate import domains, schedule, settings, stages
 from headgate.data import datasets
 from headgate.domain import Domain, Request
 from headgate.errors import DataRefused, HeadgateError
 from headgate.gate.checks import Verdict
 from headgate.gate.judge import judge
-from headgate.outcome import Outcome, step
+from headgate.outcome import Outcome, begin, days_judged, step
+from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
-from headgate.registry import versions
+from headgate.registry.ledger import Ledger
+from headgate.registry.registrar import Decides
+
+#: Who acts, for the ledger.
+WHO = "the retrain flow"
 
 
-@flow(name="retrain", flow_run_name="{domain} {as_of}", validate_parameters=True)
+def _named() -> str:
+    """What a run is called: its domain and its instant."""
+    asked = flow_run.parameters
+    return f"{asked['domain']} {asked['as_of'] or 'what is due'}"
+
+
+@flow(name="retrain", flow_run_name=_named, validate_parameters=True)
 def retrain(
     domain: str,
     source: str,
@@ -40,36 +52,50 @@ def retrain(
     Args:
         domain: which one, for example adclicks.
         source: a folder or an s3://bucket/prefix with its raw files.
-        as_of: nothing that became known after this instant is used; now, if left out.
+        as_of: nothing that became known after this instant is used. If left out: midnight UTC of the day on which the
+            run was to start, after the days that were missed before it.
         recalibrate_only: keep the champion's model and only set its thresholds anew.
         seed: of everything random in training.
     """
     here = settings.load()
     chosen = domains.get(domain)
+    if as_of is None:
+        return due(here, domain, {"source": source, "recalibrate_only": recalibrate_only, "seed": seed})
     source = source if "://" in source else str(Path(source).resolve())
-    request = Request(source, (as_of or datetime.now(UTC)).astimezone(UTC), seed=seed)
+    request = Request(source, as_of.astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):
+        begin(here, domain, request.as_of)
         outcome = run(here, chosen, request, recalibrate_only)
         outcome.write(here)  # before another run may begin, and take this outcome for its own
     return _state(outcome)
 
 
+def due(here: settings.Settings, domain: str, asked: dict[str, Any]) -> State:
+    """Every day that is due, oldest first, each as a run of its own. After one that ends in a fault the newer wait."""
+    state: State = Completed(name="NothingDue", message=f"{domain}: the day was judged already.")
+    for as_of in schedule.due(here, domain, flow_run.scheduled_start_time):
+        ended = retrain(domain, as_of=as_of, **asked, return_state=True)
+        state = State(type=ended.type, name=ended.name, message=ended.message)
+        if as_of.date() not in days_judged(here, domain):
+            break
+    return state
+
+
 def run(here: settings.Settings, domain: Domain, request: Request, recalibrate_only: bool) -> Outcome:
     """The path with its second chance: a refused model's champion, with new thresholds, is a candidate too."""
-    registry = versions.client(here)
-    champion = versions.champion(registry, domain.name)
+    decides = registrar.decides(here, domain.name, request.as_of)
     if recalibrate_only:
-        wanted = champion or versions.find(registry, domain.name, versions.CHAMPION)
+        wanted = decides.now or versions.find(versions.client(here), domain.name, versions.CHAMPION)
         request = request.recalibrating(versions.fetch(wanted, here))
-    outcome = candidate(here, domain, request, champion)
-    if outcome.result == "refused" and champion and not request.base:
-        again = request.recalibrating(versions.fetch(champion, here))
+    outcome = candidate(here, domain, request, decides)
+    if outcome.result == "refused" and decides.now and not request.base:
+        again = request.recalibrating(versions.fetch(decides.now, here))
         print("Refused; trying the champion's model with new thresholds …", file=sys.stderr, flush=True)
-        return outcome.then(candidate(here, domain, again, champion))
+        return outcome.then(candidate(here, domain, again, decides))
     return outcome
 
 
-def candidate(here: settings.Settings, domain: Domain, request: Request, champion: versions.Version | None) -> Outcome:
+def candidate(here: settings.Settings, domain: Domain, request: Request, decides: Decides) -> Outcome:
     """One candidate, from the raw files to a version with its verdict."""
     registry = versions.client(here)
     work = datasets.prepare(here, domain.name, request)
@@ -84,11 +110,12 @@ def candidate(here: settings.Settings, domain: Domain, request: Request, champio
             registers.log_data(registry, run_id, work, None)
             registry.set_tag(run_id, versions.TAG_RULING, "data refused")
             return Outcome.data_refused(domain.name, request, run_id, str(refusal))
-        verdict = judged(domain, work, versions.fetch(champion, here) if champion else None)
+        held_against = [versions.fetch(one, here) if one else None for one in (decides.now, decides.last_week)]
+        verdict = judged(domain, work, *held_against)
         record(here, domain, run_id, work)
         version = register(domain, here, run_id, work, request, verdict)
-        result = promote(here, domain, version, verdict)
-        return Outcome.judged(domain.name, request, run_id, version, verdict, result)
+        result, waits = promote(here, domain, version, verdict)
+        return Outcome.judged(domain.name, request, run_id, version, verdict, result, waits)
 
 
 def _passing(task: Any, run: Any, state: State) -> bool:
@@ -137,10 +164,10 @@ def evaluate(domain: Domain, work: Path) -> Path:
 
 
 @task(name="judge")
-def judged(domain: Domain, work: Path, champion: Path | None) -> Verdict:
-    """The gate's verdict, against the champion on the same rows."""
+def judged(domain: Domain, work: Path, champion: Path | None, last_week: Path | None) -> Verdict:
+    """The gate's verdict, against the champion on the same rows, and against who decided a week ago."""
     with step("judge"):
-        return judge(domain, work, champion)
+        return judge(domain, work, champion, last_week)
 
 
 @task(**RETRIED)
@@ -164,17 +191,27 @@ def register(
 
 
 @task(**RETRIED)
-def promote(here: settings.Settings, domain: Domain, version: versions.Version, verdict: Verdict) -> str:
-    """Move the alias, if the gate and the domain's own rule let it."""
+def promote(here: settings.Settings, domain: Domain, version: versions.Version, verdict: Verdict) -> tuple[str, str]:
+    """Let the version decide, if the gate, the domain's own rule and no hold speak against it; the result and why."""
     with step("promote"):
-        registry = versions.client(here)
+        registry, ledger = versions.client(here), Ledger(here)
+        changes.record_verdict(ledger, version, verdict.ruling, WHO, verdict.reasons)
         if verdict.ruling == "refused":
-            return "refused"
-        if verdict.ruling == "review" or domain.promotion == "review":
-            registers.challenge(registry, version)
-            return "review"
-        registers.promote(registry, version)
-        return "promoted"
+            return "refused", ""
+        with changes.office(registry, ledger, domain.name) as at:
+            now = at.standing()
+            if now.champion == version.number:
+                return "promoted", ""
+            waits = "" if verdict.ruling == "passed" else "The gate asks for a reviewer."
+            if domain.promotion == "review":
+                waits = f"A reviewer promotes {domain.name}."
+            if held := now.held():
+                waits = f"{domain.name} is held by {held.who} ({held.why}): `headgate release {domain.name}` ends that."
+            if waits:
+                changes.challenge(at, version, who=WHO, why=waits)
+                return "review", waits
+            changes.make_champion(at, version, who=WHO, why="Every check of the gate that could be judged passed.")
+            return "promoted", ""
 
 
 def _state(outcome: Outcome) -> State:

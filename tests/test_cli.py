@@ -617,7 +617,7 @@ def test_data_is_checked_out_below_the_state_folder(
 ) -> None:
     import mlflow.artifacts
 
-    version = versions.Version("adclicks", 7, "b", "r", "", ("champion",), "None", {}, 0)
+    version = versions.Version("adclicks", 7, "b", "r", "", ("champion",), "None", {}, 0, 0)
     monkeypatch.setattr(versions, "wanted", lambda here, domain, name: version)
     monkeypatch.setattr(mlflow.artifacts, "load_text", lambda uri: "{}")
     monkeypatch.setattr(datasets, "checkout", lambda here, lock, target: [target / "snapshot"])

@@ -1,6 +1,5 @@
 """The command line. Importing it loads no model library: `headgate --help` answers at once."""
 
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from headgate import settings
+from headgate.commands import recovery
+from headgate.commands.options import DomainName, Json, Out, answer, instant
 from headgate.domains.capacity import commands as capacity
 from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
 from headgate.errors import HeadgateError, UsageError
@@ -27,10 +28,6 @@ app.add_typer(calendar_app, name="calendar")
 app.add_typer(mask_app, name="mask")
 
 DISK_FULL = "The disk is full. What was there before is unchanged: make room and run the command again."
-
-DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="Which domain, for example adclicks.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
-Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Where to write.")]
 
 
 def main() -> None:
@@ -150,7 +147,7 @@ def import_(
     mapping = dict(_pair(item, "--map user_id=visitor") for item in map or [])
     told = dict(_pair(item, "--set region=eu") for item in facts or [])
     report = domains.get(domain).bring_in(file, out, format=format, mapping=mapping, tz=tz, facts=told)
-    _answer(report, json, report.words(out))
+    answer(report, json, report.words(out))
 
 
 @app.command()
@@ -169,8 +166,8 @@ def retrain(
     """Retrain, judge, and promote if the gate lets it through."""
     from headgate.retraining import retrain as run
 
-    outcome = run(settings.load(), domain, source, _instant(as_of), recalibrate_only=recalibrate_only, seed=seed)
-    _answer(outcome, json, outcome.words)
+    outcome = run(settings.load(), domain, source, instant(as_of), recalibrate_only=recalibrate_only, seed=seed)
+    answer(outcome, json, outcome.words)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -200,9 +197,9 @@ def run(
     settings.load()
     with step(stage):
         if stage == "snapshot":
-            instant = _instant(as_of)
-            assert instant is not None
-            stages.snapshot(chosen, work, Request(source, instant, asked.get("base") or None, asked.get("seed", 0)))
+            at = instant(as_of)
+            assert at is not None
+            stages.snapshot(chosen, work, Request(source, at, asked.get("base") or None, asked.get("seed", 0)))
         elif stage in stages.STAGES:
             order = ["snapshot", *stages.STAGES]
             before = order[order.index(stage) - 1]
@@ -225,7 +222,7 @@ def decide(
     from headgate.batch import decide as run
 
     report = run(settings.load(), domain, version, on, out)
-    _answer(report, json, report.words())
+    answer(report, json, report.words())
 
 
 @app.command()
@@ -241,8 +238,8 @@ def evaluate(
     """Score any version on any data, with its baselines beside it."""
     from headgate.batch import evaluate as run
 
-    report = run(settings.load(), domain, version, on, _instant(since))
-    _answer(report, json, report.words())
+    report = run(settings.load(), domain, version, on, instant(since))
+    answer(report, json, report.words())
 
 
 @app.command()
@@ -251,7 +248,7 @@ def status(json: Json = False) -> None:
     from headgate.status import status as look
 
     report = look(settings.load())
-    _answer(report, json, report.words())
+    answer(report, json, report.words())
 
 
 @data_app.command("checkout")
@@ -291,10 +288,20 @@ def serve(
     listen(chosen, host, free)
 
 
+for command in (
+    recovery.rollback,
+    recovery.hold,
+    recovery.release,
+    recovery.canary,
+    recovery.ledger,
+    recovery.registrar,
+):
+    app.command()(command)
 app.command()(capacity.forecast)
 app.command()(capacity.explain)
 app.command()(capacity.whatif)
 app.command()(capacity.track)
+app.command()(capacity.headroom)
 
 
 @app.command()
@@ -317,31 +324,11 @@ def demo(
     raise typer.Exit(run(settings.load(), serve=serve))
 
 
-def _instant(text: str | None) -> datetime | None:
-    """An instant from a date or a time; without a zone it is UTC."""
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no date or time: write 2026-01-22 or 2026-01-22T06:00:00+00:00.") from None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
-
-
 def _pair(item: str, example: str) -> tuple[str, str]:
     name, equals, value = item.partition("=")
     if not (name and equals and value):
         raise UsageError(f"{example.split()[0]} {item} is not NAME=VALUE, for example {example}.")
     return name, value
-
-
-def _answer(value: Any, as_json: bool, words: str) -> None:
-    if as_json:
-        from dataclasses import asdict
-
-        typer.echo(json.dumps(asdict(value), indent=2, default=str))
-    else:
-        typer.echo(words)
 
 
 def _progress(title: str, total: int) -> Any:

@@ -5,7 +5,7 @@ A step fills `out`, an empty folder that takes its place in `work` when the step
 `work` from the steps before it (``work/"snapshot"`` and so on) and nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
@@ -15,8 +15,10 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from headgate.data.profile import Expectation, Profile
+from headgate.decisions.segments import Recorder
 from headgate.gate.checks import Check
 from headgate.serving.slots import Slots
+from headgate.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,26 @@ class Predictor(Protocol):
         ...
 
 
+#: A part of the decision log: its id, and rows of it in the order in which they were decided.
+Part = tuple[str, pl.DataFrame]
+
+#: Reads the logged parts of [since, until).
+Read = Callable[[datetime, datetime], Iterator[Part]]
+
+
 class Imported(Protocol):
     """What an import wrote; a dataclass, so that a program can read it."""
 
     def words(self, out: Path) -> str:
         """What is in `out` now, and what to do next."""
+        ...
+
+
+class Exported(Protocol):
+    """What was written of the decision log in the raw schema; a dataclass, so that a program can read it."""
+
+    def words(self) -> str:
+        """What is there now."""
         ...
 
 
@@ -74,6 +91,19 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """What the watch rolls back for: shares of the units known to be good, in a slice, on a UTC day."""
+
+    units: str  # what they are, in words: users known to be good
+    wronged: float  # at most this share may be wronged by the champion …
+    newly: float  # … and this share wronged where the version before it would not have
+    after: int = 1  # decisions against it that wrong a unit
+    slices: int = 16  # slices that are tested on their own, the first ones of a day; the others count in all traffic
+    alpha: float = 1 / 1000  # false rollbacks a day, over all slices and tests
+    drifting: tuple[str, ...] = ()  # logged numbers whose distribution is followed; drift only alerts
+
+
+@dataclass(frozen=True)
 class Limits:
     """What the gate demands of a candidate, in one place for each domain."""
 
@@ -81,6 +111,8 @@ class Limits:
     latency_ratio: float  # against the champion in the same process
     confidence: float = 0.95
     slice_alpha: float = 0.01  # family-wise level of all slice tests, by Holm
+    shadow_decisions: int = 0  # live decisions that a candidate must have been held against in the shadow first
+    watch: Watch | None = None  # None: nothing rolls back by itself
 
 
 @dataclass(frozen=True)
@@ -103,7 +135,12 @@ class Domain:
     decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, and of them noticed
     noticed: str  # what a noticed row is, in words: invalid, outside its band
     score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
-    routes: Callable[[Slots], list[Any]]
+    routes: Callable[[Slots, Recorder], list[Any]]  # they tell the recorder every decision before it is answered
+    logged: Mapping[str, pl.DataType]  # the domain's own columns of a row of the decision log
+    export: Callable[[Settings, Path, str | None], Exported]  # (…, out, outcomes): the log → the raw schema
+    redecide: Callable[[Any, pl.DataFrame], pl.DataFrame]  # (predictor, logged rows) → slice, score, threshold, against
+    recompute: Callable[[Read, datetime, datetime], Iterator[Part]]  # the parts of [since, until), their inputs rebuilt
+    watched: Callable[[pl.DataFrame], pl.DataFrame]  # logged rows → unit, slice, good (null: not known), against
     simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Mapping[str, int]  # days and sizes of the demonstration

@@ -13,6 +13,7 @@ from rich.table import Table
 from headgate import domains
 from headgate.files import read_json, write_json
 from headgate.registry import versions
+from headgate.registry.registrar import Registrar
 from headgate.retraining import retrain
 from headgate.servers import (
     TITLES,
@@ -43,7 +44,7 @@ def demo(settings: Settings, *, serve: bool) -> int:
         if serve:
             own = [] if "headgate" in running(settings) else [decision_server(settings, domains.NAMES)]
             _tell_ports(settings, own)
-            with up(settings, own):
+            with up(settings, own), _registrar(settings):
                 _wait_for_champions(settings)
                 _serve(settings, [*own, *started])
             return 0
@@ -67,6 +68,20 @@ def _stores(settings: Settings) -> Iterator[list[Server]]:
         print(f"Starting {' and '.join(server.title for server in started)} …", file=sys.stderr, flush=True)
     with up(settings, started):
         yield started
+
+
+@contextmanager
+def _registrar(settings: Settings) -> Iterator[None]:
+    """Follow what people change in MLflow while the block runs."""
+    stopped = threading.Event()
+    follows = Registrar(settings, domains.NAMES)
+    thread = threading.Thread(target=follows.run, args=(stopped,), name="headgate-registrar", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(timeout=10)
 
 
 def _demo_data(settings: Settings, domain: str) -> tuple[str, datetime]:

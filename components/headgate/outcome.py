@@ -1,17 +1,18 @@
 """How a run ended: in words for people, as a file for programs, with the exit code that the command returns.
 
 The file is written inside the flow, so it tells the outcome even if Prefect's server is gone by then. While a run is
-under way, and for ever where it was killed, it tells that the run began.
+under way, and for ever where it was killed, it tells that the run began. Beside it stands one file for each day
+that was judged, so that the schedule knows which were missed.
 """
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from headgate.files import read_json, write_json
@@ -48,15 +49,22 @@ class Outcome:
 
     @classmethod
     def judged(
-        cls, domain: str, request: "Request", run_id: str, version: "Version", verdict: "Verdict", result: str
+        cls,
+        domain: str,
+        request: "Request",
+        run_id: str,
+        version: "Version",
+        verdict: "Verdict",
+        result: str,
+        waits: str = "",
     ) -> "Outcome":
-        """A candidate that the gate has judged."""
+        """A candidate that the gate has judged; `waits` says what it waits for."""
         said = {
             "promoted": f"{domain} version {version.number} is promoted: it decides from now on.",
             "review": f"{domain} version {version.number} waits for a reviewer as challenger; the champion stays.",
             "refused": f"{domain} version {version.number} is refused; the champion stays.",
         }[result]
-        words = " ".join([said, *(verdict.reasons if result != "promoted" else ())])
+        words = " ".join([said, waits, *(verdict.reasons if result != "promoted" else ())]).replace("  ", " ").strip()
         return cls(
             domain=domain,
             as_of=request.as_of.isoformat(),
@@ -81,7 +89,10 @@ class Outcome:
         return replace(ended, words=f"{self.words} Its second chance: {second.words}")
 
     def write(self, settings: Settings) -> None:
-        """Leave the outcome where `read` finds it."""
+        """Leave the outcome where `read` finds it; as of midnight UTC, its day is among `days_judged` from now on."""
+        as_of = datetime.fromisoformat(self.as_of).astimezone(UTC)
+        if as_of.time() == time.min:
+            write_json(_days(settings, self.domain) / f"{as_of:%Y-%m-%d}.json", asdict(self))
         write_json(_file(settings, self.domain), asdict(self))
 
     @classmethod
@@ -89,6 +100,11 @@ class Outcome:
         """The outcome of the last run of `domain`; None where there was none, or it has not ended."""
         value = _told(settings, domain)
         return cls(**(value | {"reasons": tuple(value["reasons"])})) if "result" in value else None
+
+
+def days_judged(settings: Settings, domain: str) -> set[date]:
+    """The days that a run of `domain` as of their midnight, UTC, has judged, whatever came of it."""
+    return {date.fromisoformat(path.stem) for path in _days(settings, domain).glob("????-??-??.json")}
 
 
 def begin(settings: Settings, domain: str, as_of: datetime) -> None:
@@ -116,6 +132,10 @@ def _told(settings: Settings, domain: str) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
 
 
+def _days(settings: Settings, domain: str) -> Path:
+    return settings.home / "outcomes" / domain
+
+
 def _file(settings: Settings, domain: str) -> Path:
     return settings.home / "outcomes" / f"{domain}.json"
 
@@ -123,11 +143,11 @@ def _file(settings: Settings, domain: str) -> Path:
 @contextmanager
 def step(name: str) -> Iterator[None]:
     """Tell whoever looks on which step runs, and how long it took."""
-    start = time.perf_counter()
+    start = perf_counter()
     print(f"  {name:<10}", end="", file=sys.stderr, flush=True)
     try:
         yield
     except BaseException:
         print(" failed", file=sys.stderr, flush=True)
         raise
-    print(f" {time.perf_counter() - start:6.1f} s", file=sys.stderr, flush=True)
+    print(f" {perf_counter() - start:6.1f} s", file=sys.stderr, flush=True)

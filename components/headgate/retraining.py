@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate import domains
 from headgate.data import datasets, sources
-from headgate.errors import HeadgateError, Stopped
+from headgate.errors import HeadgateError, Stopped, UsageError
 from headgate.files import sweep
 from headgate.outcome import Outcome, begin
 from headgate.servers import prefect_server, running, up
@@ -20,6 +20,9 @@ from headgate.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
+
+#: The source that is the decision log.
+LOG = "log"
 
 #: How long Prefect may take to close a run whose outcome is written: without its server it would wait for minutes.
 CLOSING_SECONDS = 30
@@ -31,12 +34,19 @@ def retrain(
     source: str,
     as_of: datetime | None,
     *,
+    outcomes: str | None = None,
     recalibrate_only: bool = False,
     seed: int = 0,
 ) -> Outcome:
-    """Run the flow to its outcome. Starts a Prefect server for the time of the run if none is up."""
+    """Run the flow to its outcome. Starts a Prefect server for the time of the run if none is up.
+
+    With the source "log" it learns from what serving has logged, and from `outcomes`, the purchases and so on of it.
+    """
     domains.get(domain)
     checkout = datasets.pipeline().parent
+    if outcomes is not None and source != LOG:
+        raise UsageError("--outcomes goes with --source log: any other source holds its own purchases and so on.")
+    source = from_log(settings, domain, outcomes) if source == LOG else source
     sources.check(source)
     as_of = (as_of or datetime.now(UTC)).astimezone(UTC)
     # The flow holds the domain's lock while it runs. One start at a time: none takes another's outcome for its own.
@@ -73,6 +83,15 @@ def _run(settings: Settings, domain: str, source: str, arguments: dict[str, Any]
         _bounded(settings, domain, lambda: flow(domain, source, **arguments, return_state=True))
     finally:
         APILogWorker.drain_all()  # the server may be about to go
+
+
+def from_log(settings: Settings, domain: str, outcomes: str | None) -> str:
+    """Bring the raw files that are made of the decision log of `domain` up to date; the folder that they lie in."""
+    if outcomes is not None:
+        sources.check(outcomes)
+    out = settings.home / "log" / domain / "raw"
+    print(domains.get(domain).export(settings, out, outcomes).words(), file=sys.stderr, flush=True)
+    return str(out)
 
 
 @contextmanager

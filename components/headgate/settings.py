@@ -40,6 +40,8 @@ class Settings:
     prefect_api: str | None  # PREFECT_API_URL: a server of yours; None is the local one
     data_remote: str | None  # HEADGATE_DATA_REMOTE: a DVC remote such as s3://bucket/prefix; None is local
     artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
+    ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
+    alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
 
     @cached_property
     def mlflow_home(self) -> Path:
@@ -55,6 +57,11 @@ class Settings:
     def local_tracking_uri(self) -> str:
         """The local registry's database, read without a server."""
         return f"sqlite:///{self.local_database}"
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's database."""
+        return self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
 
     @property
     def bundles(self) -> Path:
@@ -87,6 +94,8 @@ def load() -> Settings:
         prefect_api=env.get("PREFECT_API_URL") or None,
         data_remote=env.get("HEADGATE_DATA_REMOTE") or None,
         artifacts=env.get("HEADGATE_ARTIFACTS") or None,
+        ledger=env.get("HEADGATE_LEDGER") or None,
+        alert_url=env.get("HEADGATE_ALERT_URL") or None,
     )
 
 

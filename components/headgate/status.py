@@ -7,6 +7,8 @@ from typing import Any
 from headgate import domains
 from headgate.outcome import last_run
 from headgate.registry import versions
+from headgate.registry.ledger import Ledger
+from headgate.registry.standing import standing
 from headgate.servers import pages
 from headgate.settings import Settings
 
@@ -28,6 +30,8 @@ class Status:
                 held = domain[alias]
                 made = f"version {held['version']}, as of {held['as_of']}, {held['ruling']}" if held else "none"
                 lines.append(f"  {alias:<11} {made}")
+            if held := domain["held"]:
+                lines.append(f"  {'held':<11} by {held['who']}: {held['why']}")
             last = domain["last_run"]
             lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
         addresses = ", ".join(f"{name} {url}" for name, url in self.servers.items())
@@ -46,7 +50,11 @@ def status(settings: Settings) -> Status:
             alias: next((_brief(v) for v in known if alias in v.aliases), None)
             for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER)
         }
-        found.append({"name": name, "versions": len(known), **holders, "last_run": last_run(settings, name)})
+        hold = standing(Ledger(settings).entries(name)).held() if registry else None
+        held = {"who": hold.who, "why": hold.why, "at": hold.at} if hold else None
+        found.append(
+            {"name": name, "versions": len(known), **holders, "held": held, "last_run": last_run(settings, name)}
+        )
     return Status(str(settings.home), found, pages(settings))
 
 

@@ -12,11 +12,11 @@ from headgate.data import datasets
 from headgate.domain import Domain, Request
 from headgate.errors import HeadgateError
 from headgate.outcome import Outcome, Result
-from headgate.registry import versions
+from headgate.registry import registrar, versions
 from headgate.settings import Settings
 
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
-CHAMPION = versions.Version("adclicks", 1, "b", "r", "", ("champion",), "Production", {}, 0)
+CHAMPION = versions.Version("adclicks", 1, "b", "r", "", ("champion",), "Production", {}, 0, 0)
 
 
 @pytest.fixture
@@ -30,8 +30,7 @@ def flows(here: Settings, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     import flows.retrain as module
 
-    monkeypatch.setattr(versions, "client", lambda here: None)
-    monkeypatch.setattr(versions, "champion", lambda registry, name: CHAMPION)
+    monkeypatch.setattr(registrar, "decides", lambda here, name, as_of: registrar.Decides(CHAMPION, None))
     monkeypatch.setattr(versions, "fetch", lambda version, here: Path("champion"))
     monkeypatch.setattr(settings, "load", lambda: here)
     return module
@@ -53,7 +52,7 @@ def test_the_second_chance_is_announced_and_told_with_its_version(
 ) -> None:
     asked = []
 
-    def candidate(here: Settings, domain: Domain, request: Request, champion: versions.Version) -> Outcome:
+    def candidate(here: Settings, domain: Domain, request: Request, decides: registrar.Decides) -> Outcome:
         said = capsys.readouterr().err
         assert said == ("Refused; trying the champion's model with new thresholds …\n" if request.base else "")
         asked.append(request.base)

@@ -11,15 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from headgate import settings as settings_module
+from headgate.domains.adclicks.logged import LOGGED
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.routes import routes
 from headgate.registry.bundle import bundle_id
+from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import TAG_BUNDLE
 from headgate.settings import Settings
 
 from .tiny import make_bundle
 
-ADCLICKS = SimpleNamespace(name="adclicks", load=Predictor, routes=routes)
+ADCLICKS = SimpleNamespace(name="adclicks", load=Predictor, routes=routes, logged=LOGGED)
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Registry:
     def artifacts(self) -> Path:
         return self.settings.home / "artifacts"
 
-    def register(self, *, tagged: bool = True, **bundle: float | None) -> int:
+    def register(self, *, tagged: bool = True, judged: bool = True, **bundle: float | None) -> int:
         """Register a new tiny bundle; return the version's number."""
         client = self.client
         known = client.search_registered_models()
@@ -56,10 +58,20 @@ class Registry:
             run_id=run.info.run_id,
             tags={TAG_BUNDLE: bundle_id(folder)} if tagged else {},
         )
+        if judged:
+            self.judge(int(version.version), bundle_id(folder), "passed")
         return int(version.version)
 
-    def crown(self, version: int) -> None:
+    def judge(self, version: int, bundle: str, ruling: str) -> None:
+        Ledger(self.settings).append(
+            Entry("adclicks", "verdict", "a test", to_version=version, bundle=bundle, ruling=ruling)
+        )
+
+    def crown(self, version: int, *, told: bool = True) -> None:
+        """Move the alias; `told` if the registrar has written it down."""
         self.client.set_registered_model_alias("adclicks", "champion", str(version))
+        if told:
+            Ledger(self.settings).append(Entry("adclicks", "changed", "a test", to_version=version))
 
     def uncrown(self) -> None:
         self.client.delete_registered_model_alias("adclicks", "champion")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from headgate.domains.adclicks.predictor import Predictor
-from headgate.serving.follower import PATIENCE, Follower
+from headgate.serving.follower import GRACE, PATIENCE, Follower
 from headgate.serving.slots import Slots
 
 
@@ -43,6 +43,73 @@ def test_the_champion_is_loaded_and_a_moved_alias_followed_both_ways(registry, f
     registry.crown(first)
     follower.look()
     assert slots.champion("adclicks").version == first
+
+
+def test_a_move_takes_effect_when_it_is_written_down_or_after_a_while_without_a_registrar(registry, follow, clock):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    registry.crown(second, told=False)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    clock.now += GRACE
+    follower.look()
+    assert slots.champion("adclicks").version == second
+    registry.crown(first)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+
+
+def test_a_version_that_the_gate_did_not_let_pass_is_not_served(registry, follow):
+    first, second = registry.register(), registry.register(judged=False)
+    registry.crown(first)
+    slots, follower = follow(registry.settings)
+    follower.look()
+    registry.client.set_model_version_tag("adclicks", str(second), "headgate.ruling", "passed")
+    registry.crown(second)
+    follower.look()
+    assert slots.champion("adclicks").version == first
+    assert "no passed verdict" in slots.problem("adclicks")
+
+
+def test_what_could_be_next_is_kept_warm(registry, follow):
+    loads = []
+
+    def load(bundle):
+        loads.append(bundle)
+        return Predictor(bundle)
+
+    first, second, third = registry.register(), registry.register(bias=1.0), registry.register(bias=2.0)
+    registry.crown(second)
+    registry.client.set_registered_model_alias("adclicks", "previous", str(first))
+    registry.client.set_registered_model_alias("adclicks", "challenger", str(third))
+    slots, follower = follow(registry.settings, load=load)
+    for _ in range(3):
+        follower.look()
+    assert len(loads) == 3
+    for version in (first, third, second):
+        registry.crown(version)
+        follower.look()
+        assert slots.champion("adclicks").version == version
+    assert len(loads) == 3, "a rollback loads nothing"
+
+
+def test_a_challenger_decides_for_its_share_of_the_units(registry, follow):
+    first, second = registry.register(), registry.register(bias=1.0)
+    registry.crown(first)
+    registry.client.set_registered_model_alias("adclicks", "challenger", str(second))
+    registry.client.set_registered_model_tag("adclicks", "headgate.canary", "0.25")
+    slots, follower = follow(registry.settings)
+    for _ in range(3):
+        follower.look()
+    canary = slots.canary("adclicks")
+    assert (canary.loaded.version, canary.share) == (second, 0.25)
+    takes = [canary.takes(f"u{n}") for n in range(4000)]
+    assert 0.2 < sum(takes) / len(takes) < 0.3
+    registry.client.set_registered_model_tag("adclicks", "headgate.canary", "0")
+    follower.look()
+    assert slots.canary("adclicks") is None
 
 
 def test_a_look_without_a_move_loads_nothing(registry, follow):

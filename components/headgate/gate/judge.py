@@ -1,27 +1,48 @@
 """The verdict on a candidate: what the data, the domain, the champion and a fresh process say of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from headgate.domain import Domain
 from headgate.files import atomic_folder, write_json
-from headgate.gate.checks import Verdict, join
+from headgate.gate.checks import Check, Verdict, join
 from headgate.gate.compare import compare
 from headgate.gate.infrastructure import infrastructure
 from headgate.stages import data_checks
 
 
-def judge(domain: Domain, work: Path, champion: Path | None) -> Verdict:
-    """Judge the sealed candidate in `work` against the bundle of the `champion`, evaluated here on the same rows."""
-    theirs = None
-    if champion is not None:
-        theirs = work / "champion"
-        with atomic_folder(theirs) as out:
-            domain.evaluate(champion, work, out)
+def judge(domain: Domain, work: Path, champion: Path | None, last_week: Path | None = None) -> Verdict:
+    """Judge the sealed candidate in `work` against the bundle of the `champion`, evaluated here on the same rows.
+
+    What changes is held against the bundle that decided `last_week` as well, so that slow drift does not pass.
+    """
+    theirs = _evaluated(domain, work, champion, "champion")
     verdict = join(
         data_checks(work),
         domain.judge(work, theirs),
+        _drift(domain, work, _evaluated(domain, work, last_week, "last-week")),
         compare(work / "evaluate", theirs, domain.metrics, domain.limits),
         infrastructure(work / "bundle", champion, latency_ratio=domain.limits.latency_ratio),
     )
     write_json(work / "verdict.json", verdict.to_dict())
     return verdict
+
+
+def _evaluated(domain: Domain, work: Path, bundle: Path | None, name: str) -> Path | None:
+    """`bundle` evaluated on the rows of `work`, in a folder called `name` there."""
+    if bundle is None:
+        return None
+    with atomic_folder(work / name) as out:
+        domain.evaluate(bundle, work, out)
+    return work / name
+
+
+def _drift(domain: Domain, work: Path, last_week: Path | None) -> list[Check]:
+    """The domain's checks of what changes, since last week."""
+    if last_week is None:
+        return []
+    return [
+        replace(check, name=f"{check.name} since last week", sentence=f"Since last week: {check.sentence}")
+        for check in domain.judge(work, last_week)
+        if check.family == "change"
+    ]

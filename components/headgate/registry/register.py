@@ -1,4 +1,4 @@
-"""Make a judged candidate a version that a reviewer can decide on from the MLflow UI alone, and promote it.
+"""Make a judged candidate a version that a reviewer can decide on from the MLflow UI alone.
 
 Every judged candidate becomes a version, a refused one too. What is registered is found again by the bundle's id, so a
 run that was killed half way, or made twice, makes no second version.
@@ -21,7 +21,7 @@ from headgate.gate.checks import Verdict
 from headgate.registry import versions
 from headgate.registry.bundle import bundle_id
 from headgate.registry.golden import EXPECTED, GOLDEN
-from headgate.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Version
+from headgate.registry.versions import Version
 from headgate.servers import artifact_root
 from headgate.settings import Settings
 
@@ -104,26 +104,6 @@ def register(
     return versions.find(registry, domain.name, str(made.version))
 
 
-def promote(registry: "MlflowClient", version: Version) -> None:
-    """Let `version` decide: aliases first, then the mirrored stages. Safe to repeat from any point."""
-    before = versions.champion(registry, version.domain)
-    if before and before.number != version.number:
-        registry.set_registered_model_alias(version.domain, PREVIOUS, str(before.number))
-    registry.set_registered_model_alias(version.domain, CHAMPION, str(version.number))
-    _drop_alias(registry, version, CHALLENGER)
-    with _without_stage_warnings():
-        registry.transition_model_version_stage(
-            version.domain, str(version.number), "Production", archive_existing_versions=True
-        )
-
-
-def challenge(registry: "MlflowClient", version: Version) -> None:
-    """Let `version` wait for a reviewer."""
-    registry.set_registered_model_alias(version.domain, CHALLENGER, str(version.number))
-    with _without_stage_warnings():
-        registry.transition_model_version_stage(version.domain, str(version.number), "Staging")
-
-
 def describe(domain: Domain, run_id: str, pictures: Path, verdict: Verdict, request: Request) -> str:
     """The verdict in words for the version page: reasons, then as many checks as its limit allows, then the plots."""
     shown = "\n".join(
@@ -190,16 +170,3 @@ def _log_model(run_id: str, bundle: Path) -> tuple[str, str]:
             signature=signature,
         )
     return info.model_uri, info.model_id
-
-
-def _drop_alias(registry: "MlflowClient", version: Version, alias: str) -> None:
-    current = versions.all_versions(registry, version.domain)
-    if any(v.number == version.number and alias in v.aliases for v in current):
-        registry.delete_registered_model_alias(version.domain, alias)
-
-
-@contextmanager
-def _without_stage_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield

@@ -1,4 +1,4 @@
-"""Versions in MLflow's model registry: find, fetch, register, promote.
+"""Versions in MLflow's model registry: find them, fetch them.
 
 The alias `champion` is canonical; the deprecated stages are mirrored, because people roll back by changing them.
 """
@@ -6,7 +6,10 @@ The alias `champion` is canonical; the deprecated stages are mirrored, because p
 import logging
 import os
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,9 @@ TAG_RULING = "headgate.ruling"
 TAG_DATA = "headgate.data"
 TAG_AS_OF = "headgate.as_of"
 
+#: A registered model's tag: the share of the units that its challenger decides for.
+TAG_CANARY = "headgate.canary"
+
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 
 
@@ -41,6 +47,15 @@ class Version:
     stage: str
     tags: dict[str, str]
     created_ms: int
+    changed_ms: int  # when it was last touched: its stage, a tag, its description
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The instant whose knowledge it was made of; None where its tag does not tell."""
+        try:
+            return datetime.fromisoformat(self.tags.get(TAG_AS_OF, ""))
+        except ValueError:
+            return None
 
 
 def client(settings: Settings) -> "MlflowClient":
@@ -113,6 +128,7 @@ def all_versions(registry: "MlflowClient", domain: str) -> list[Version]:
             stage=v.current_stage or "None",
             tags=dict(v.tags),
             created_ms=v.creation_timestamp,
+            changed_ms=v.last_updated_timestamp or v.creation_timestamp,
         )
         for v in found
     ]
@@ -133,6 +149,30 @@ def find(registry: "MlflowClient", domain: str, wanted: str) -> Version:
 def champion(registry: "MlflowClient", domain: str) -> Version | None:
     """The version that decides, if there is one."""
     return next((v for v in all_versions(registry, domain) if CHAMPION in v.aliases), None)
+
+
+def dangling(registry: "MlflowClient", domain: str, known: list[Version]) -> list[str]:
+    """Aliases that point to a version which was deleted."""
+    numbers = {version.number for version in known}
+    models = registry.search_registered_models(filter_string=f"name = '{domain}'")
+    return [alias for model in models for alias, number in model.aliases.items() if int(number) not in numbers]
+
+
+def canary_share(tags: Mapping[str, str]) -> float:
+    """The share, from 0 to 1, that a registered model's tags give its challenger; 0 where they say no such thing."""
+    try:
+        share = float(tags.get(TAG_CANARY, "0"))
+    except ValueError:
+        return 0.0
+    return share if 0 < share <= 1 else 0.0
+
+
+@contextmanager
+def without_stage_warnings() -> Iterator[None]:
+    """MLflow warns at every change of a stage that stages are deprecated; people roll back by them all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def fetch(version: Version, settings: Settings) -> Path:

@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from headgate.decisions.folding import Folder
+from headgate.decisions.segments import Segments
 from headgate.serving import docs, metrics, openapi
 from headgate.serving.endpoints import Endpoint, Operation, json
 from headgate.serving.follower import Follower
@@ -45,7 +47,8 @@ class Model(msgspec.Struct, frozen=True):
 def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     """The app that serves `domains`; while it lives, it follows their champions in the registry."""
     slots = Slots()
-    endpoints = [route for domain in domains for route in domain.routes(slots)]
+    recorder = Segments(settings)
+    endpoints = [route for domain in domains for route in domain.routes(slots, recorder)]
     endpoints += _operators([domain.name for domain in domains], slots)
     document = openapi.document(e for e in endpoints if isinstance(e, Endpoint))
     written = msgspec.json.encode(document)
@@ -60,11 +63,14 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         follower = Follower(slots, domains, settings)
+        folder = Folder(recorder, settings, [domain.name for domain in domains])
+        folder.start()
         follower.start()
         try:
             yield
         finally:
             follower.stop()
+            folder.stop()
 
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page)]
     app = Starlette(

@@ -1,12 +1,16 @@
 """Follows the registry: where an alias moved, the version is fetched, verified, loaded, tried, and then swapped in.
 
-One thread asks one question a second for all domains. Whatever fails, what is loaded goes on deciding, and it is said:
-in the log, in `Slots.problem`, and in a gauge.
+One thread asks one question twice a second for all domains, and at once when the ledger has grown. Champion, previous
+and challenger stay loaded, so that a rollback is a swap of one reference. What a person moves takes effect when the
+registrar has written it down: so two changes in a row are seen in their order everywhere. Without a registrar it takes
+effect a little later. Only a version that the ledger lets serve is swapped in. Whatever fails, what is loaded goes on
+deciding, and it is said: in the log, in `Slots.problem`, and in a gauge.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -17,8 +21,10 @@ from headgate.files import read_json, write_json
 from headgate.registry import bundle as bundles
 from headgate.registry import versions
 from headgate.registry.golden import agrees
+from headgate.registry.ledger import Ledger
+from headgate.registry.standing import Standing, standing
 from headgate.serving import metrics
-from headgate.serving.slots import Loaded, Slots
+from headgate.serving.slots import Canary, Loaded, Slots
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,11 +34,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the registry.
-PERIOD = 1.0
+#: Seconds between two looks at the registry, and between two glances at the ledger's head.
+PERIOD, GLANCE = 0.5, 0.1
+
+#: Seconds that the registrar has to write down where an alias was moved to.
+GRACE = 3.0
 
 #: Seconds until a version that failed is tried again, where its alias has not moved meanwhile.
 PATIENCE = 60.0
+
+#: Versions of a domain that stay loaded: champion, previous, challenger, and the one that was champion last.
+WARM = 4
+
+
+@dataclass(frozen=True)
+class Posts:
+    """Which versions of a model hold an alias, and the share of the units that the challenger decides for."""
+
+    aliases: dict[str, int]
+    canary: float
+
+    def of(self, alias: str) -> int | None:
+        """The version that holds `alias`."""
+        return self.aliases.get(alias)
 
 
 class Follower:
@@ -48,13 +72,20 @@ class Follower:
         """`clock` counts seconds."""
         self._slots, self._domains, self._settings, self._clock = slots, domains, settings, clock
         self._registry: MlflowClient | None = None
+        self._ledger: Ledger | None = None
+        self._standings: dict[str, Standing] = {}  # by domain, as of `_head`
+        self._head: int | None = None  # of the ledger, when it was read last
+        self._differs: dict[
+            str, tuple[int, float]
+        ] = {}  # by domain, an alias that the ledger does not tell, since when
         self._settled: dict[str, int] = {}  # by domain, the version last seen in place since the registry answers
-        self._failed: dict[str, tuple[int | None, float]] = {}  # by domain, what failed and when to try it again
+        self._warm: dict[str, dict[int, Loaded]] = {}  # by domain, what is loaded, the latest used last
+        self._failed: dict[tuple[str, str], tuple[int | None, float]] = {}  # by domain and alias: what, and until when
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="headgate-follower", daemon=True)
 
     def start(self) -> None:
-        """Look once a period from now on, in a thread of its own."""
+        """Look twice a second from now on, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -68,26 +99,45 @@ class Follower:
                 self.look()
             except Exception:  # a fault of ours must not end the following
                 log.exception("a look at the registry failed")
-            self._stopped.wait(PERIOD)
+            again = time.monotonic() + PERIOD
+            while not self._stopped.wait(GLANCE) and time.monotonic() < again and not self._grown():
+                pass
+
+    def _grown(self) -> bool:
+        """Whether the ledger has grown since the last look."""
+        try:
+            return self._ledger is not None and self._newest(self._ledger) != self._head
+        except HeadgateError:
+            return False
+
+    @staticmethod
+    def _newest(ledger: Ledger) -> int:
+        head = ledger.head()
+        return head.seq if head else 0
 
     def look(self) -> None:
-        """Look once: put in place what the aliases point to, or say why not."""
+        """Look once: put in place what the aliases point to, or say why not; then warm one that could be next."""
         try:
             if self._registry is None:
                 self._registry = _connect(self._settings)
                 self._settled.clear()  # it may be another registry, or a restored one
                 self._failed.clear()
-            champions = _champions(self._registry)
+            posts = _posts(self._registry)
+            self._read_ledger()
         except Exception as error:
             self._registry = None
             for domain in self._domains:
                 self._do_without_registry(domain, _words(error))
             return
         for domain in self._domains:
-            self._follow(self._registry, domain, champions.get(domain.name))
+            self._follow(self._registry, domain, posts.get(domain.name, Posts({}, 0.0)))
+        for domain in self._domains:
+            if self._warm_one(self._registry, domain, posts.get(domain.name, Posts({}, 0.0))):
+                break  # one a look: a champion that moves meanwhile must not wait for more
 
-    def _follow(self, registry: "MlflowClient", domain: "Domain", number: int | None) -> None:
-        """Put version `number` in place, if that is not so already."""
+    def _follow(self, registry: "MlflowClient", domain: "Domain", posts: Posts) -> None:
+        """Put the champion in place, if that is not so already, and the canary."""
+        number = posts.of(versions.CHAMPION)
         if number is None:
             self._settled.pop(domain.name, None)
             self._say(
@@ -95,46 +145,105 @@ class Follower:
             )
         elif self._settled.get(domain.name) == number:
             self._settle(domain, number)
-        elif self._may_try(domain, number):
+        elif self._may_try(domain, versions.CHAMPION, number) and not self._registrar_will_say(domain, number):
             try:
-                self._put(domain, registry, number)
+                loaded = self._load(domain, registry, number)
+                current = self._slots.champion(domain.name)
+                if current is None or (current.version, current.bundle) != (number, loaded.bundle):
+                    self._swap(loaded)
             except Exception as error:
-                self._failed[domain.name] = (number, self._clock() + PATIENCE)
+                self._failed[domain.name, versions.CHAMPION] = (number, self._clock() + PATIENCE)
                 self._say(domain, f"Version {number} is {versions.CHAMPION} but not served: {_words(error)}")
             else:
                 self._settle(domain, number)
+        challenger = self._warm.get(domain.name, {}).get(posts.of(versions.CHALLENGER) or 0)
+        canary = Canary(challenger, posts.canary) if challenger and posts.canary > 0 else None
+        if canary != self._slots.canary(domain.name):
+            self._slots.try_out(domain.name, canary)
+            log.info("%s: %s", domain.name, f"{canary.loaded.version} decides for {canary.share:g}" if canary else "-")
+
+    def _registrar_will_say(self, domain: "Domain", number: int) -> bool:
+        """Whether to wait for the registrar to write down that the alias was moved to `number`, or to put it back."""
+        told = self._standings.get(domain.name)
+        if self._slots.champion(domain.name) is None or (told and told.champion == number):
+            self._differs.pop(domain.name, None)
+            return False
+        seen, since = self._differs.get(domain.name, (None, 0.0))
+        if seen != number:
+            self._differs[domain.name] = (number, self._clock())
+            return True
+        return self._clock() < since + GRACE
+
+    def _read_ledger(self) -> None:
+        """Read where the domains stand, if the ledger has grown; without it no other version is swapped in."""
+        try:
+            if self._ledger is None:
+                self._ledger = Ledger(self._settings)
+            head = self._newest(self._ledger)
+            if head != self._head:
+                self._standings = {d.name: standing(self._ledger.entries(d.name)) for d in self._domains}
+                self._head = head
+        except HeadgateError as error:
+            self._ledger, self._head, self._standings = None, None, {}
+            log.warning("%s", error)
+
+    def _warm_one(self, registry: "MlflowClient", domain: "Domain", posts: Posts) -> bool:
+        """Load the previous version or the challenger if it is not; whether something was tried."""
+        for alias in (versions.PREVIOUS, versions.CHALLENGER):
+            number = posts.of(alias)
+            if number is None or number in self._warm.get(domain.name, {}):
+                continue
+            if not self._may_try(domain, alias, number):
+                continue
+            try:
+                self._load(domain, registry, number)
+            except Exception as error:
+                self._failed[domain.name, alias] = (number, self._clock() + PATIENCE)
+                log.warning("%s: version %d, %s, is not kept warm: %s", domain.name, number, alias, _words(error))
+            return True
+        return False
 
     def _settle(self, domain: "Domain", number: int) -> None:
         self._settled[domain.name] = number
-        self._failed.pop(domain.name, None)
+        self._failed.pop((domain.name, versions.CHAMPION), None)
         self._say(domain, None)
 
-    def _put(self, domain: "Domain", registry: "MlflowClient", number: int) -> None:
+    def _load(self, domain: "Domain", registry: "MlflowClient", number: int) -> Loaded:
+        """Version `number`, warm or freshly loaded, if the ledger lets it serve."""
         version = versions.find(registry, domain.name, str(number))
         if not version.bundle:
             raise HeadgateError(f"it has no tag {versions.TAG_BUNDLE}, so Headgate did not register it.")
-        loaded = self._slots.champion(domain.name)
-        if loaded is None or (loaded.version, loaded.bundle) != (number, version.bundle):
-            self._swap(_load(domain, number, versions.fetch(version, self._settings)))
+        if self._ledger is None:
+            raise HeadgateError("the ledger does not answer, and without it nothing else may serve.")
+        if not self._standings[domain.name].may_serve(number, version.bundle):
+            raise HeadgateError("the ledger holds no passed verdict and no override for this bundle.")
+        warm = self._warm.setdefault(domain.name, {})
+        loaded = warm.pop(number, None)
+        if loaded is None or loaded.bundle != version.bundle:
+            loaded = _load(domain, number, versions.fetch(version, self._settings))
+        warm[number] = loaded
+        if len(warm) > WARM:
+            del warm[next(iter(warm))]
+        return loaded
 
     def _do_without_registry(self, domain: "Domain", why: str) -> None:
         """Go on with what is loaded; where nothing is, with what this machine served last."""
         memory = self._memory(domain.name)
-        if self._slots.champion(domain.name) is None and memory.is_file() and self._may_try(domain, None):
+        if self._slots.champion(domain.name) is None and memory.is_file() and self._may_try(domain, "memory", None):
             try:
                 last = read_json(memory)
                 folder = self._settings.bundles / last["bundle"]
                 bundles.verify(folder, last["bundle"])
                 self._swap(_load(domain, last["version"], folder))
             except Exception as error:
-                self._failed[domain.name] = (None, self._clock() + PATIENCE)
+                self._failed[domain.name, "memory"] = (None, self._clock() + PATIENCE)
                 log.error("%s: what was served last cannot be loaded: %s", domain.name, _words(error))
         loaded = self._slots.champion(domain.name)
         goes_on = f"Version {loaded.version} goes on deciding" if loaded else "Nothing is loaded"
         self._say(domain, f"{goes_on}, not following the registry: {why}")
 
-    def _may_try(self, domain: "Domain", number: int | None) -> bool:
-        failed, again = self._failed.get(domain.name, (None, 0.0))
+    def _may_try(self, domain: "Domain", alias: str, number: int | None) -> bool:
+        failed, again = self._failed.get((domain.name, alias), (None, 0.0))
         return number != failed or self._clock() >= again
 
     def _swap(self, loaded: Loaded) -> None:
@@ -166,12 +275,14 @@ def _connect(settings: Settings) -> "MlflowClient":
     return versions.client(settings)
 
 
-def _champions(registry: "MlflowClient") -> dict[str, int]:
-    """The number of each model's champion, for all models that have one."""
+def _posts(registry: "MlflowClient") -> dict[str, Posts]:
+    """Who holds which alias, for all models, from one question."""
     found, token = {}, None
     while True:
         page = registry.search_registered_models(max_results=100, page_token=token)
-        found.update({m.name: int(m.aliases[versions.CHAMPION]) for m in page if versions.CHAMPION in m.aliases})
+        for model in page:
+            aliases = {alias: int(number) for alias, number in model.aliases.items()}
+            found[model.name] = Posts(aliases, versions.canary_share(model.tags))
         token = page.token
         if not token:
             return found

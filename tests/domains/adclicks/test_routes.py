@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
+from headgate.decisions.segments import NoLog
 from headgate.domains.adclicks.counters import MemoryCounters
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.routes import MAX_CLICKS, routes
@@ -62,7 +63,7 @@ def post(slots, counters):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
         from starlette.testclient import TestClient
-    app = Starlette(routes=routes(slots, counters), exception_handlers={Problem: on_problem})
+    app = Starlette(routes=routes(slots, NoLog(), counters), exception_handlers={Problem: on_problem})
     client = TestClient(app)
 
     def send(body, **options):
@@ -73,8 +74,9 @@ def post(slots, counters):
 
 
 def test_one_click_is_one_decision_without_a_score(post):
-    answer = post(click(device="mobile"))
-    assert answer.json() == {"click_id": "c0", "invalid": False, "slice": "mobile", "version": 7}
+    answer = post(click(device="mobile")).json()
+    assert answer.pop("decision_id")
+    assert answer == {"click_id": "c0", "invalid": False, "slice": "mobile", "version": 7}
 
 
 def test_a_list_is_decided_in_order_by_one_call_of_the_model(post, watched):
@@ -101,7 +103,9 @@ def test_an_empty_list_is_answered_by_an_empty_list(post):
 def test_a_repeated_id_is_answered_again_and_not_counted(post, counters):
     first = [post(click(n)).json() for n in range(5)]
     again = [post(click(n)).json() for n in reversed(range(5))][::-1]
+    ids = {decision.pop("decision_id") for decision in first + again}
     assert again == first
+    assert len(ids) == 10, "it is another decision all the same"
     assert counters.repeated == 5
     assert not post(click(0, click_id="new", user_id="w")).json()["invalid"]
 
@@ -145,6 +149,8 @@ def without(name):
         (click(user_id=""), "#/user_id", "length >= 1"),
         (click(ip="x" * 257), "#/ip", "length <= 256"),
         (click(campaign="x" * 257), "#/campaign", "length <= 256"),
+        (click(rfm=2), "#/rfm", ">= 3"),
+        (click(rfm=16), "#/rfm", "<= 15"),
         (click(device="fridge"), "#/device", "fridge"),
         (click(logged_in="yes"), "#/logged_in", "Expected `bool`"),
         (click(event_time="yesterday"), "#/event_time", "RFC3339"),

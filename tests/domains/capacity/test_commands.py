@@ -13,8 +13,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from headgate.domains.capacity import commands
-from headgate.domains.capacity.calendar_edit import Signature, cancel
+from headgate.domains.capacity.calendar_edit import Signature, cancel, move
 from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.importing import bring_in
 from headgate.errors import DataRefused, UsageError
 from headgate.registry import versions
 
@@ -57,8 +58,8 @@ def test_a_forecast_is_a_csv_of_steps_and_quantiles(run: Any, tmp_path: Path, fo
 
 def test_parquet_and_json_say_the_same(run: Any, tmp_path: Path, forecaster: Forecaster) -> None:
     out = tmp_path / "sale.parquet"
-    told = json.loads(run("forecast", *WINDOW, "--quantiles", "0.5,0.995", "--out", out, "--json").stdout)
-    assert pl.read_parquet(out).columns == ["time_utc", "q50", "q99_5"]
+    told = json.loads(run("forecast", *WINDOW, "--quantiles", "0.5,0.975", "--out", out, "--json").stdout)
+    assert pl.read_parquet(out).columns == ["time_utc", "q50", "q97_5"]
     assert (told["version"], told["rows"], told["certified"]) == (7, 24, True)
     assert told["calendar"] == forecaster.companion()
     assert told["peak"]["0.5"] > 0
@@ -113,11 +114,14 @@ def test_track_reads_what_came_from_a_source(run: Any, load_source: Path) -> Non
     ("name", "changed", "says"),
     [
         ("forecast", ("--from", "soon"), "'soon' is no time"),
+        ("forecast", ("--to", "9999-12-31T23:00-05:00"), "is no time"),
+        ("forecast", ("--from", "2026-03-01"), "exchange"),
         ("forecast", ("--step", "2h"), "no step '2h'"),
         ("forecast", ("--quantiles", "0.5;0.9"), "--quantiles"),
         ("forecast", ("--series", "eu/none/requests"), "no series"),
         ("forecast", ("--to", "2199-01-01"), "ask within it"),
         ("explain", ("--series", "eu-central/*/requests"), "explain one of its parts"),
+        ("whatif", ("--event", SALE), "Say what is to be another"),
         ("whatif", ("--event", "sommer"), "plans no event"),
         ("whatif", ("--event", SALE, "--event-start", "soon"), "is no time"),
     ],
@@ -134,3 +138,51 @@ def test_what_makes_no_sense_is_refused(
 def test_a_domain_that_forecasts_nothing_says_so(run: Any) -> None:
     with pytest.raises(UsageError, match="capacity does"):
         run("explain", *WINDOW, domain="adclicks")
+
+
+@pytest.mark.parametrize(("name", "out"), [("forecast", "load.png"), ("explain", "why.xyz"), ("explain", ".")])
+def test_a_file_of_another_kind_is_refused_before_anything_is_written(
+    run: Any, tmp_path: Path, name: str, out: str
+) -> None:
+    with pytest.raises(UsageError, match=r"would be no|is a folder"):
+        run(name, *WINDOW, "--out", tmp_path / out)
+    assert not list(tmp_path.iterdir())
+    assert not tmp_path.with_suffix(".png").exists()
+
+
+def test_a_picture_makes_its_folder(run: Any, tmp_path: Path) -> None:
+    run("explain", *WINDOW, "--out", tmp_path / "new" / "why.png")
+    assert (tmp_path / "new" / "why.png").is_file()
+
+
+def test_steps_that_were_known_are_no_forecast_and_said_to_be_none(run: Any, tmp_path: Path) -> None:
+    past = ("--series", HOME, "--from", "2026-02-10", "--to", "2026-02-20", "--out", tmp_path / "f.csv")
+    assert "Steps before 2026-02-16T00:00Z were fitted, not forecast." in run("forecast", *past).stdout
+    assert "fitted" not in run("forecast", *WINDOW, "--out", tmp_path / "f.csv").stdout
+
+
+def test_what_if_starts_from_a_newer_calendar(run: Any, tmp_path: Path, load_source: Path) -> None:
+    shutil.copy(load_source / "calendar.csv", tmp_path)
+    move(tmp_path, SALE, Signature("ana", "late"), start="2026-02-24")
+    back = ("--event", SALE, "--event-start", "2026-02-21", "--json")
+    told = json.loads(run("whatif", *WINDOW, *back, "--calendar", tmp_path).stdout)
+    assert told["before"] < 0.9 * told["after"], "the newer calendar has no sale on the 21st"
+
+
+def test_an_event_that_touches_nothing_is_said_to(run: Any) -> None:
+    told = run("whatif", *WINDOW, "--event", "summer-sale-2026", "--intensity", "3").stdout
+    assert "summer-sale-2026 does not touch these steps" in told
+    assert "does not touch" not in run("whatif", *WINDOW, "--event", SALE, "--intensity", "0.5").stdout
+
+
+def test_a_total_is_tracked_by_what_came_of_all_its_parts(run: Any, load_source: Path) -> None:
+    window = ("--from", "2026-02-15", "--to", "2026-02-17", "--on", load_source, "--json")
+    total = json.loads(run("track", "--series", "eu-central/*/requests", *window).stdout)
+    home = json.loads(run("track", "--series", HOME, *window).stdout)
+    assert total["seen"] == 96
+    assert total["expected_rest"] > home["expected_rest"]
+
+
+def test_a_step_that_only_looks_like_a_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no whole number"):
+        bring_in("load.csv", tmp_path / "out", format="csv", mapping={}, tz=None, facts={"step": "²"})

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.dates import num2date
+from matplotlib.figure import Figure
 
 from headgate.domains.capacity.explain import explain, moved, picture, what_if
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.errors import UsageError
+
+from . import small
 
 HOME = "eu-central/home/requests"
 SALE = "flash-2026-02-2"  # 21 February, a Saturday, on the clocks of Berlin
@@ -80,6 +84,59 @@ def test_a_total_is_not_explained(forecaster: Forecaster) -> None:
 def test_a_picture_is_a_picture(forecaster: Forecaster, tmp_path: Path) -> None:
     picture(forecaster, HOME, *WINDOWS[1], None, tmp_path / "factors.png")
     assert (tmp_path / "factors.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_factors_that_change_nothing_are_no_words_and_events_have_their_names(forecaster: Forecaster) -> None:
+    on, off = (explain(forecaster, HOME, at, at + timedelta(minutes=15)) for at in (EVENING, EVENING + timedelta(4)))
+    assert "sale (event): Flash sale 2026-02-21 to 2026-02-22" in on.words()
+    assert "sale" not in off.words()
+    assert "× 1.000" not in on.words() + off.words()
+    assert [factor.name for factor in off.factors] == ["baseline", "trend", "season", "clock", "sale"]
+
+
+def test_an_event_without_a_name_is_called_by_its_id(forecaster: Forecaster) -> None:
+    nameless = [replace(event, name="") for event in forecaster.calendar]
+    found = explain(forecaster, HOME, *WINDOWS[0], calendar=nameless)
+    assert found.events == (f"{SALE} (sale), 2026-02-21 to 2026-02-22",)
+
+
+def test_what_is_explained_is_whole_steps(forecaster: Forecaster) -> None:
+    found = explain(forecaster, HOME, EVENING, EVENING + timedelta(minutes=1))
+    assert found.end == (EVENING + timedelta(minutes=15)).isoformat()
+
+
+def test_an_hour_and_a_day_have_the_band_of_their_own_step(forecaster: Forecaster) -> None:
+    midnight = EVENING.replace(hour=0)
+    for start, step in ((EVENING, 3600), (midnight, 86_400)):
+        window = start, start + timedelta(seconds=step)
+        said = forecaster.forecast(HOME, *window, step=step, levels=(0.1, 0.9)).quantiles
+        found = explain(forecaster, HOME, *window)
+        assert (found.low, found.high) == (said[0.1][0], said[0.9][0])
+    assert explain(forecaster, HOME, EVENING, EVENING + timedelta(hours=5)).low is None
+
+
+def test_masks_of_the_window_are_named(load_work: Path) -> None:
+    own = Forecaster(load_work / "bundle")
+    own.masks = (
+        small.mask("2026-02-10T08:00Z", "2026-02-10T09:00Z", "outage", reason="balancer down"),
+        small.mask("2026-02-12T08:00Z", "2026-02-12T09:00Z", "keep"),
+        small.mask("2026-02-10T08:00Z", "2026-02-10T09:00Z", region="us-east"),
+    )
+    found = explain(own, HOME, datetime(2026, 2, 10, tzinfo=UTC), datetime(2026, 2, 13, tzinfo=UTC))
+    assert found.masks == ("outage, 2026-02-10T08:00Z to 2026-02-10T09:00Z (balancer down)",)
+    assert "not learned from: outage" in found.words()
+
+
+def test_a_single_step_is_a_picture_of_its_own_time(forecaster: Forecaster, tmp_path: Path) -> None:
+    """A line, drawn to the end of the step: one point alone has no extent, and an axis of years."""
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda figure, path, **how: (drawn.append(figure), path.touch()))
+        picture(forecaster, HOME, EVENING, EVENING + timedelta(minutes=15), None, tmp_path / "step.png")
+    upper, lower = drawn[0].axes
+    assert num2date(upper.get_xlim()) == [EVENING, EVENING + timedelta(minutes=15)]
+    assert upper.collections, "the band"
+    assert all(len(line.get_xdata()) == 2 for line in [*upper.lines, *lower.lines])
 
 
 # -- what if -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ def test_serving_needs_neither_torch_nor_prophet(load_work: Path) -> None:
 import sys
 from datetime import timedelta
 from pathlib import Path
+from headgate.decisions.segments import NoLog
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.routes import routes
 from headgate.registry.golden import agrees
@@ -46,7 +47,7 @@ from headgate.serving.slots import Slots
 bundle = Path(sys.argv[1])
 forecaster = Forecaster(bundle)
 agrees(bundle, forecaster)
-routes(Slots())
+routes(Slots(), NoLog())
 start = forecaster.as_of
 forecaster.peak("eu-central/*/requests", start, start + timedelta(2))
 print([name for name in ("torch", "prophet", "pandas", "cvxpy") if name in sys.modules])
@@ -151,7 +152,7 @@ def test_rows_are_answered_in_their_own_order(forecaster: Forecaster, as_of: dat
         (HOME, 1, 60, "must be a multiple"),
         (HOME, 1, 1000, "must be a multiple"),
         (HOME, 0, None, "no step of 900 s"),
-        (HOME, -1, None, "no step of 900 s"),
+        (HOME, -1, None, "exchange or correct them"),
         (HOME, 500, None, "ask within it"),
     ],
 )
@@ -160,6 +161,21 @@ def test_what_cannot_be_forecast_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         forecaster.forecast(name, as_of, as_of + timedelta(days), step=step)
+
+
+def test_quantiles_beyond_what_bands_hold_are_refused(forecaster: Forecaster, as_of: datetime) -> None:
+    day = as_of, as_of + timedelta(1)
+    ends = forecaster.forecast(HOME, *day, levels=(0.01, 0.99)).quantiles
+    assert (ends[0.01] < ends[0.99]).all()
+    for level in (0.001, 0.995):
+        with pytest.raises(UsageError, match=f"no quantile {level} is known"):
+            forecaster.forecast(HOME, *day, levels=(level,))
+
+
+def test_a_step_that_reaches_beyond_the_horizon_is_said_to(forecaster: Forecaster) -> None:
+    last = datetime.fromtimestamp((forecaster.models[0].until - 2) * DAY, UTC)
+    with pytest.raises(UsageError, match="Steps count whole, and the last ends on"):
+        forecaster.forecast(HOME, last - timedelta(14), last, step=7 * DAY)
 
 
 def test_without_bands_there_is_a_forecast_and_no_interval(own: Forecaster, as_of: datetime) -> None:

@@ -197,6 +197,15 @@ def test_local_days_and_weeks_keep_their_dates(bring: Import, tmp_path: Path) ->
     assert report.first == datetime(2026, 3, 2, tzinfo=UTC)  # weeks begin on Mondays
 
 
+@pytest.mark.parametrize("days", [1, 7])
+def test_days_and_weeks_are_named_by_their_date(bring: Import, tmp_path: Path, days: int) -> None:
+    monday = datetime(2026, 3, 23, tzinfo=UTC)  # over the setting of clocks on the 29th
+    dates = [monday + timedelta(days=days * n) for n in range(9)]
+    report = bring("time,value\n" + "".join(f"{date:%Y-%m-%d},7\n" for date in dates), tz="Europe/Berlin")
+    assert (report.step, report.points, report.gaps, report.moved_seconds) == (days * 86_400, 9, 0, 0)
+    assert load_matrix(tmp_path / "out", list(report.series))[0].tolist() == [int(date.timestamp()) for date in dates]
+
+
 def test_a_gap_is_a_gap_and_not_another_step(bring: Import) -> None:
     times = [time for n, time in enumerate(every(60, 20)) if n not in (3, 4, 9)]
     report = bring(lines(times))
@@ -219,6 +228,14 @@ REFUSED: dict[str, tuple[str | bytes, dict, str]] = {
     "negative": (GOOD.replace(",11", ",-11"), {}, "line 3: value '-11' is negative"),
     "no time in a row": (GOOD.replace("2026-11-01T12:01:00Z", ""), {}, "line 3: time is empty"),
     "not a time": (GOOD.replace("2026-11-01T12:01:00Z", "noon"), {}, "line 3: time 'noon' is no time"),
+    "a year of an empty clock": (
+        GOOD.replace("2026-11-01T12:01", "0001-01-01T00:01"),
+        {},
+        "line 3: 0001-01-01 lies",
+    ),
+    "a year that never ends": (GOOD.replace("2026-11-01T12:01", "9999-12-31T23:59"), {}, "line 3: 9999-12-31 lies"),
+    "too large": (GOOD.replace(",11", ",1e39"), {}, "too large"),
+    "dates without a zone": (lines(every(60, 3)).replace("T12:00:00Z", ""), {}, "line 2: time .* has no zone"),
     "no zone": (GOOD.replace("Z", ""), {}, "line 2: time .* has no zone"),
     "an unknown zone": (GOOD, {"tz": "Europe/Bärlin"}, "no time zone 'Europe/Bärlin'"),
     "an unknown zone of the series": (GOOD, {"zone": "Mars"}, "no time zone 'Mars'"),
@@ -234,7 +251,7 @@ REFUSED: dict[str, tuple[str | bytes, dict, str]] = {
     "a bad aggregation": (GOOD, {"aggregation": "max"}, "no aggregation 'max'"),
     "a bad flag": (GOOD.replace("value", "missing,value"), {}, "line 2: 2 fields, expected 3"),
     "an unknown flag": ("time,value,missing\n2026-11-01T12:00Z,1,perhaps\n", {}, "line 2: missing 'perhaps' must be"),
-    "a bad name": (GOOD, {"region": "eu west"}, "is not region/service/metric"),
+    "a bad name": (GOOD, {"region": "eu west"}, "'eu west' is no name of a region"),
     "an unknown format": (GOOD, {"format": "xml"}, "no format 'xml'"),
     "no rows": ("time,value\n", {}, "holds a header and no points"),
     "no values": ("time,value\n2026-11-01T12:00Z,\n", {}, "holds no value"),

@@ -81,7 +81,7 @@ BAD_SERIES: dict[str, tuple[str, str]] = {
     "step in words": (LINE.replace(",60,", ",minute,"), "the step is 'minute'"),
     "duplicate id": (f"{LINE}\n{LINE}", "line 3: eu/home/requests is there twice"),
     "id not its parts": (LINE.replace(",home,", ",cart,"), "is not region/service/metric, here 'eu/cart/requests'"),
-    "id with a bar": (LINE.replace("home", "home|cart"), "is not region/service/metric"),
+    "id with a bar": (LINE.replace("home", "home|cart"), "'home|cart' is no name of a region, service or metric"),
     "unknown analogue": (LINE + "eu/none/requests", "the analogue 'eu/none/requests' of eu/home/requests is no other"),
     "its own analogue": (LINE + "eu/home/requests", "is no other series"),
     "analogue of another step": (
@@ -159,9 +159,10 @@ BAD: dict[str, tuple[Callable[[], pl.DataFrame], str]] = {
     ),
     "null value": (lambda: points().with_columns(value=pl.lit(None, pl.Float64)), "column value is null in 3 rows"),
     "no rows": (lambda: points(0), "holds no points"),
-    "negative value": (changed(value=-0.5), "(-0.5), one of 3, is negative or no number"),
-    "not a number": (changed(value=float("nan")), "is negative or no number"),
-    "infinite": (changed(value=float("inf")), "is negative or no number"),
+    "negative value": (changed(value=-0.5), "(-0.5), one of 3, is negative, too large or no number"),
+    "not a number": (changed(value=float("nan")), "is negative, too large or no number"),
+    "beyond single precision": (changed(value=1e39), "is negative, too large or no number"),
+    "infinite": (changed(value=float("inf")), "is negative, too large or no number"),
     "off the grid": (
         lambda: points(start=NOON + timedelta(seconds=30)),
         "eu/home/requests at 2026-11-01 12:00:30 UTC (10), one of 3, begins off the grid",

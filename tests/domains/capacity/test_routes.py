@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from headgate.decisions.segments import NoLog, Recorder
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.routes import routes
 from headgate.serving.problems import Problem, on_problem
@@ -27,11 +28,23 @@ def slots(forecaster: Forecaster) -> Slots:
     return slots
 
 
-def client_of(slots: Slots) -> Any:
+class Noted(NoLog):
+    """A recorder that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[Any] = []
+
+    def record(self, domain: str, rows: Any) -> None:
+        assert domain == "capacity"
+        self.rows += rows
+
+
+def client_of(slots: Slots, recorder: Recorder | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
         from starlette.testclient import TestClient
-    return TestClient(Starlette(routes=routes(slots), exception_handlers={Problem: on_problem}))
+    return TestClient(Starlette(routes=routes(slots, recorder or NoLog()), exception_handlers={Problem: on_problem}))
 
 
 @pytest.fixture
@@ -130,6 +143,8 @@ def test_weeks_can_be_followed_too(get: Any, post: Any) -> None:
 GET_ERRORS = [
     ("forecast", {"from": "2026-02-21", "to": "2026-02-22"}, "series"),
     ("forecast", DAY | {"from": "yesterday"}, "`from` is 'yesterday'"),
+    ("forecast", DAY | {"to": "9999-12-31T23:00:00-05:00"}, "`to` is '9999-12-31T23:00:00-05:00'"),
+    ("forecast", DAY | {"quantiles": "0.5,0.999"}, "no quantile 0.999 is known"),
     ("forecast", DAY | {"to": "2026-02-30"}, "`to` is '2026-02-30'"),
     ("forecast", DAY | {"step": "7min"}, "#/step"),
     ("forecast", DAY | {"step": "1min"}, "must be a multiple"),
@@ -187,3 +202,35 @@ def test_without_a_version_the_answer_is_to_ask_later() -> None:
     answer = client_of(Slots()).get("/v1/capacity/forecast", params=DAY)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
+
+
+def test_what_was_asked_is_logged(slots: Slots, forecaster: Forecaster) -> None:
+    noted = Noted()
+    client_of(slots, noted).get("/v1/capacity/forecast", params=DAY)
+    (row,) = noted.rows
+    assert (row.kind, row.series, row.step, row.version, row.role) == ("forecast", HOME, 3600, 7, "champion")
+    assert row.companions == forecaster.companion()
+    assert (row.end - row.start, row.against) == (86_400_000_000, False)
+
+
+def test_what_came_is_logged_once_with_its_band(slots: Slots, forecaster: Forecaster) -> None:
+    noted = Noted()
+    client = client_of(slots, noted)
+    start, end = datetime(2026, 2, 20, 22, 30, tzinfo=UTC), datetime(2026, 2, 21, 1, tzinfo=UTC)
+    said = forecaster.forecast(HOME, start, end, step=900).quantiles
+    said = {level: values.tolist() for level, values in said.items()}
+    came = [said[0.5][0], 2 * said[0.95][1], None, said[0.05][3] / 2, said[0.5][4]]
+    body = {"series": HOME, "from": start.isoformat(), "to": end.isoformat(), "step": "15min"}
+    for told in (came[:2], came, came):
+        assert client.post("/v1/capacity/track", content=msgspec.json.encode(body | {"values": told})).is_success
+    first = int(start.timestamp())
+    assert [row.time // 1_000_000 - first for row in noted.rows] == [0, 900, 2700, 3600]
+    assert [row.against for row in noted.rows] == [False, True, True, False]
+    assert [row.slice for row in noted.rows] == ["no event", "no event", "events", "events"], "it is 23:00 in Berlin"
+    assert {(row.kind, row.step, row.companions) for row in noted.rows} == {("actual", 900, forecaster.companion())}
+    for row, number in zip(noted.rows, (0, 1, 3, 4), strict=True):
+        assert row.actual == came[number]
+        assert (row.low, row.forecast, row.high) == pytest.approx([said[q][number] for q in (0.05, 0.5, 0.95)])
+    corrected = [came[0] + 1, *came[1:]]
+    client.post("/v1/capacity/track", content=msgspec.json.encode(body | {"values": corrected}))
+    assert [row.actual for row in noted.rows[4:]] == [corrected[0]], "another value is news"

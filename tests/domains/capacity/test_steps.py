@@ -24,6 +24,7 @@ from headgate.files import read_json
 from headgate.registry.bundle import verify
 
 from . import small
+from .conftest import AS_OF
 from .small import at, history, span
 
 CAPACITY = domains.get("capacity")
@@ -149,6 +150,24 @@ def test_a_version_is_scored_on_what_came_after_it(load_work: Path, longer: Path
     assert 0 < wape["headgate"] < 0.3
     with pytest.raises(DataRefused, match="no point that this version forecasts"):
         score(load_work / "bundle", load_source, None)
+
+
+def test_a_band_is_as_wide_as_it_was_forecast_wherever_scoring_begins(load_work: Path, longer: Path) -> None:
+    """The second week was forecast a week ahead: its lines are those of `later` in the score of both weeks."""
+    since = AS_OF + timedelta(7)
+    (_, both, _), (rows, second, _) = (score(load_work / "bundle", longer, begin) for begin in (None, since))
+    assert rows == 7 * 96 * 2
+    for model, metric in (("headgate", "cover90"), ("headgate", "wape"), ("seasonal naive", "wape")):
+        late, whole = (
+            next(
+                (line["value"], line["units"])
+                for line in card
+                if (line["model"], line["metric"], line["slice"]) == (model, metric, name)
+            )
+            for card, name in ((both, "later"), (second, "all"))
+        )
+        assert whole == late
+    assert not [line for line in second if line["slice"] == "first week"]
 
 
 def test_a_folder_without_the_calendar_is_scored_alike(load_work: Path, longer: Path, tmp_path: Path) -> None:

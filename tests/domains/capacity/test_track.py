@@ -76,3 +76,12 @@ def test_values_of_other_times_are_not_used(forecaster: Forecaster, as_of: datet
     window = as_of, as_of + timedelta(1)
     with pytest.raises(DataRefused, match=r"Nothing of .* has come yet"):
         track(forecaster, HOME, np.array([0, 900]), np.array([1.0, 2.0]), *window)
+
+
+def test_a_step_without_anything_in_it_is_one_step(follow) -> None:  # type: ignore[no-untyped-def]
+    """A zero is a value: it pulls the ratio down by what it is worth, and does not drown the day in it."""
+    factors = np.ones(96)
+    factors[60] = 0.0
+    found = follow(factors)
+    assert found.expected[61] > 0.7 * found.forecast[61]
+    assert found.ratio > 0.95

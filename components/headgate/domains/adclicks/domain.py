@@ -4,6 +4,7 @@ from headgate.domain import Domain, late
 from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.judge import judge
 from headgate.domains.adclicks.limits import LIMITS
+from headgate.domains.adclicks.logged import LOGGED
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.simulate import SCENARIOS, simulate
 from headgate.domains.adclicks.snapshot import take
@@ -26,6 +27,11 @@ ADCLICKS = Domain(
     noticed="invalid",
     score=late("headgate.domains.adclicks.batch:score"),
     routes=late("headgate.domains.adclicks.routes:routes"),
+    logged=LOGGED,
+    export=late("headgate.domains.adclicks.exported:export"),
+    redecide=late("headgate.domains.adclicks.again:redecide"),
+    recompute=late("headgate.domains.adclicks.again:recompute"),
+    watched=late("headgate.domains.adclicks.watched:watched"),
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget

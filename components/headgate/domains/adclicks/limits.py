@@ -1,6 +1,7 @@
 """What the gate and the calibration demand of a version of `adclicks`: plain values, in one place."""
 
-from headgate.domain import Comparison, Limits
+from headgate.domain import Comparison, Limits, Watch
+from headgate.domains.adclicks.features import FEATURES
 
 #: The budget: at most this share of the purchasing users is wronged …
 ALPHA = 0.01
@@ -26,6 +27,9 @@ KNOWN_GOOD_FLIPS = 2 * ALPHA
 #: Share of all decisions that may change before a person should look.
 TRAFFIC_FLIPS = 0.15
 
+#: Features that differ from day to day without anything having drifted.
+CALENDAR = ("hour", "weekday")
+
 #: Against the champion, on the same clicks, paired by user.
 LIMITS = Limits(
     comparisons=(
@@ -34,4 +38,11 @@ LIMITS = Limits(
         Comparison("fpr", margin=0.02, slice_margin=0.02),
     ),
     latency_ratio=3.0,
+    watch=Watch(
+        units="users of a high RFM score",
+        wronged=KNOWN_GOOD_FLIPS,
+        newly=ALPHA,
+        slices=16,
+        drifting=("score", *(f"features[{n}]" for n, name in enumerate(FEATURES) if not name.startswith(CALENDAR))),
+    ),
 )

@@ -2,23 +2,26 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headgate.decisions.segments import Recorder, Role
 from headgate.domains.adclicks.counters import Counters, MemoryCounters
-from headgate.domains.adclicks.events import Click, Instant, Name, now
+from headgate.domains.adclicks.events import Click, Instant, Name, micros, now
+from headgate.domains.adclicks.logged import LoggedClick
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.schema import DEVICES
 from headgate.serving.endpoints import Endpoint, Operation, json, read
 from headgate.serving.metrics import DECISIONS
 from headgate.serving.problems import not_ready
-from headgate.serving.slots import Loaded, Slots
+from headgate.serving.slots import Canary, Loaded, Slots
 
 DOMAIN = "adclicks"
 
@@ -34,6 +37,7 @@ LATEST = timedelta(days=3653)
 #: Local time minus UTC, where people live.
 WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
+Vectors = NDArray[np.float32]
 Device = Literal["mobile", "desktop", "tablet", "other"]
 
 _DEVICE = {name: code for code, name in enumerate(DEVICES)}
@@ -56,6 +60,10 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     device: Annotated[Device, Meta(description="What it was made on.")] = "other"
     logged_in: Annotated[bool, Meta(description="Whether the user was logged in.")] = False
     campaign: Annotated[str, Meta(max_length=256, description="The advertiser's campaign.")] = ""
+    rfm: Annotated[
+        Annotated[int, Meta(ge=3, le=15)] | None,
+        Meta(description="Recency + frequency + monetary quintiles of the account, as known to you at the click."),
+    ] = None
     received_at: Annotated[
         Instant, Meta(description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing.")
     ] = msgspec.field(default_factory=now)
@@ -88,6 +96,7 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
             device=self.device,
             logged_in=self.logged_in,
             campaign=self.campaign,
+            rfm=self.rfm,
             received_at=self.received_at,
         )
 
@@ -99,12 +108,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     invalid: Annotated[bool, Meta(description="True: do not bill it. The visit itself goes on.")]
     slice: Annotated[str, Meta(description="The slice of traffic whose threshold decided.")]
     version: Annotated[int, Meta(description="The version that decided.")]
+    decision_id: Annotated[str, Meta(description="Unique; `headgate trace ID` tells how it came about.")]
 
 
 Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
 
 
-def routes(slots: Slots, counters: Counters | None = None) -> list[Any]:
+def routes(slots: Slots, recorder: Recorder, counters: Counters | None = None) -> list[Any]:
     """The endpoint; `counters` are this process's own unless others are given."""
     counts = counters or MemoryCounters()
     decoder = msgspec.json.Decoder(Posted)
@@ -112,28 +122,82 @@ def routes(slots: Slots, counters: Counters | None = None) -> list[Any]:
     async def decide_clicks(request: Request) -> Response:
         posted = await read(request, decoder)
         # Read once: a swap in between must not split a batch. Not counted either, since the client will ask again.
-        champion = slots.champion(DOMAIN)
+        champion, canary = slots.champion(DOMAIN), slots.canary(DOMAIN)
         if champion is None:
             raise not_ready("No version is loaded yet: /readyz says why. The clicks were not counted; send them again.")
-        if isinstance(posted, PostedClick):
-            return json(_decide([posted.click()], champion, counts)[0])
-        return json(_decide([one.click() for one in posted], champion, counts))
+        listed = [posted] if isinstance(posted, PostedClick) else posted
+        rows = _decide([one.click() for one in listed], champion, canary, counts, recorder)
+        recorder.record(DOMAIN, rows)  # before the answer leaves
+        for (name, robotic), n in Counter((row.slice, row.against) for row in rows).items():
+            DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
+        answers = [Decision(row.click_id, row.against, row.slice, row.version, row.decision_id) for row in rows]
+        return json(answers[0] if isinstance(posted, PostedClick) else answers)
 
     return [Endpoint("POST", "/v1/adclicks/decisions", decide_clicks, _OPERATION)]
 
 
-def _decide(clicks: Sequence[Click], champion: Loaded, counters: Counters) -> list[Decision]:
-    """Count `clicks` and decide them in one call of the model."""
-    predictor = cast(Predictor, champion.predictor)
+def _decide(
+    clicks: Sequence[Click], champion: Loaded, canary: Canary | None, counters: Counters, recorder: Recorder
+) -> list[LoggedClick]:
+    """Count `clicks` and decide them: in one call of the champion's model, and one of the canary's for its users."""
+    at = now()
     vectors = counters.observe_many(clicks)
+    ids = recorder.ids(len(clicks), at)
+    if canary is None:
+        return _decided_by(champion, "champion", clicks, vectors, ids, at)
+    tries = np.array([canary.takes(click.user_id) for click in clicks], dtype=bool)
+    rows: dict[int, LoggedClick] = {}
+    shares: list[tuple[Loaded, Role, Any]] = [(champion, "champion", ~tries), (canary.loaded, "canary", tries)]
+    for loaded, role, where in shares:
+        mine = np.flatnonzero(where).tolist()
+        chosen = [clicks[n] for n in mine], vectors[where], [ids[n] for n in mine]
+        rows |= zip(mine, _decided_by(loaded, role, *chosen, at), strict=True)
+    return [rows[n] for n in range(len(clicks))]
+
+
+def _decided_by(
+    loaded: Loaded, role: Role, clicks: Sequence[Click], vectors: Vectors, ids: Sequence[str], at: datetime
+) -> list[LoggedClick]:
+    """`clicks` with `vectors` [n, d], decided by one version, as they are logged."""
+    predictor = cast(Predictor, loaded.predictor)
     decided = predictor.decide_vectors(vectors, np.array([_DEVICE[click.device] for click in clicks], dtype=np.int64))
-    slices = [predictor.slices[leaf] for leaf in decided.leaf.tolist()]
-    invalid = decided.invalid.tolist()
-    for (name, robotic), n in Counter(zip(slices, invalid, strict=True)).items():
-        DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
+    instant, width, served = micros(at), vectors.itemsize * vectors.shape[1], vectors.tobytes()
     return [
-        Decision(click.click_id, robotic, name, champion.version)
-        for click, robotic, name in zip(clicks, invalid, slices, strict=True)
+        LoggedClick(
+            number,
+            instant,
+            loaded.version,
+            loaded.bundle,
+            "",
+            role,
+            predictor.slices[leaf],
+            invalid,
+            click.click_id,
+            micros(click.event_time),
+            click.utc_offset_min,
+            micros(click.received_at),
+            click.user_id,
+            click.session_id,
+            click.ip,
+            click.device,
+            click.logged_in,
+            click.campaign,
+            click.rfm,
+            served[n * width : n * width + width],
+            score,
+            threshold if threshold < np.inf else None,
+        )
+        for n, (number, click, leaf, invalid, score, threshold) in enumerate(
+            zip(
+                ids,
+                clicks,
+                decided.leaf.tolist(),
+                decided.invalid.tolist(),
+                decided.score.tolist(),
+                decided.threshold.tolist(),
+                strict=True,
+            )
+        )
     ]
 
 
@@ -146,13 +210,15 @@ _EXAMPLE = {
     "device": "mobile",
     "logged_in": True,
     "campaign": "spring",
+    "rfm": 11,
 }
 
 _OPERATION = Operation(
     summary="Decide one click, or a list of clicks",
     description=(
         f"Takes one click and answers one decision, or takes up to {MAX_CLICKS:,} clicks, in the order in which they "
-        "arrived, and answers as many decisions in that order, all by one version.\n\n"
+        "arrived, and answers as many decisions in that order, all by one version, or by two while a version is tried "
+        "on a share of the users.\n\n"
         "Each click is judged by what its user and its IP did before it, and then counted itself. A `click_id` that is "
         "repeated within a day is judged by the same counts as the first time and not counted again: the answer can "
         "differ only where another version has become champion meanwhile."
@@ -160,7 +226,13 @@ _OPERATION = Operation(
     body=Posted,
     answer=Decision | list[Decision],
     body_example=_EXAMPLE,
-    answer_example={"click_id": "c-1", "invalid": False, "slice": "mobile/in/direct", "version": 7},
+    answer_example={
+        "click_id": "c-1",
+        "invalid": False,
+        "slice": "mobile/in/direct",
+        "version": 7,
+        "decision_id": "20260105-3f9c1a2b7d-1",
+    },
     errors={
         400: "The body is not JSON.",
         413: "The body is longer than 1 MiB.",

@@ -44,14 +44,16 @@ def decide(bundle: Path, on: Path, out: Path) -> tuple[int, int]:
 def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
     """The scorecard of a bundle's own forecast on the points below `on` from `since` (its as-of if None) on.
 
-    Points before that are history for the baselines. Raises DataRefused where the version forecasts none of them.
+    Version and baselines know what came before the as-of and nothing later, so `since` only chooses what is held
+    against them: how far ahead a point was forecast does not depend on it. Raises DataRefused where the version
+    forecasts none of them.
     """
     forecaster = Forecaster(bundle)
-    start = max(since or forecaster.as_of, forecaster.as_of)
+    as_of_second = int(forecaster.as_of.timestamp())
     lines, rows = [], 0
     for history, model in ((h, m) for h in histories.load(on) for m in forecaster.models):
         known = [one for one in history.series if one in model.series]
-        low = int(np.searchsorted(history.times, start.timestamp()))
+        low = int(np.searchsorted(history.times, as_of_second))
         high = int(np.searchsorted(history.times, (model.until - 1) * DAY))
         if not known or high <= low:
             continue
@@ -59,12 +61,15 @@ def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dic
         events = tuple(e for e in forecaster.calendar if e.applies(known[0].region, known[0].service))
         times = history.times[low:high]
         forecast = np.exp(model.log_forecast(times, events, mine))
-        origin = Origin("test", int(times[0]), int(high - low))
+        origin = Origin("test", as_of_second, int(high - low))
         chosen = histories.History(
             tuple(known), history.times, history.values[:, columns], history.calendar, history.masks
         )
         later = as_of(history.calendar, datetime.max.replace(tzinfo=UTC))
-        tried = Tried(origin, tuple(known), times, forecast, chosen.actual()[low:high], later)
+        actual = chosen.actual()[low:high]
+        if since is not None:
+            actual = np.where(times[:, None] < since.timestamp(), np.float32("nan"), actual)
+        tried = Tried(origin, tuple(known), times, forecast, actual, later)
         lines += units_of(forecaster, chosen, tried)
         rows += int(np.isfinite(tried.actual).sum())
     if not rows:

@@ -1,4 +1,4 @@
-"""What the command line asks of forecasts: `headgate forecast | explain | whatif | track capacity`."""
+"""What the command line asks of forecasts: `headgate forecast | explain | whatif | track | headroom capacity`."""
 
 import json as text
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.errors import UsageError
+from headgate.files import refuse_folder
 
 if TYPE_CHECKING:
     from headgate.domains.capacity.forecaster import Forecaster
@@ -17,7 +18,8 @@ SeriesName = Annotated[
     str, typer.Option("--series", metavar="REGION/SERVICE/METRIC", help='Which series; "*" stands for all of a level.')
 ]
 From = Annotated[
-    str, typer.Option("--from", metavar="TIME", help="The first step, e.g. 2026-11-27 or 2026-11-27T18:00Z.")
+    str,
+    typer.Option("--from", metavar="TIME", help="The first step, e.g. 2026-11-27 (UTC) or 2026-11-27T18:00+01:00."),
 ]
 To = Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")]
 Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
@@ -49,9 +51,9 @@ def forecast(
     import polars as pl
 
     from headgate.errors import DataRefused
-    from headgate.files import atomic_file, refuse_folder
+    from headgate.files import atomic_file
 
-    refuse_folder(out)
+    _refuse_other_than(out, ".csv", ".parquet")
     asked = _levels(quantiles)
     number, forecaster = _load(domain, version)
     known = _calendar(forecaster, calendar)
@@ -83,6 +85,8 @@ def forecast(
     words = f"{len(table):,} steps of {series} by version {number} are in {out}."
     if highest:
         words += f" The largest step: {highest[0.5]:,.0f} (median), {highest[0.95]:,.0f} (with 95 %)."
+    if first < forecaster.as_of:
+        words += f" Steps before {forecaster.as_of:%Y-%m-%dT%H:%MZ} were fitted, not forecast."
     if not said.certified:
         words += " It reaches further ahead than any origin could test: beyond, the band widens with √horizon."
     _answer(answer, json, words)
@@ -109,6 +113,8 @@ def explain(
     from headgate.domains.capacity.explain import explain as take_apart
     from headgate.domains.capacity.explain import picture
 
+    if out is not None:
+        _refuse_other_than(out, ".png")
     _, forecaster = _load(domain, version)
     known = _calendar(forecaster, calendar)
     found = take_apart(forecaster, series, _instant(start), _instant(end), known)
@@ -126,6 +132,7 @@ def whatif(
     event_start: Annotated[str | None, typer.Option(help="Its start then.")] = None,
     event_end: Annotated[str | None, typer.Option(help="Its end then.")] = None,
     intensity: Annotated[float | None, typer.Option(min=0.01, help="Its intensity then.")] = None,
+    calendar: CalendarIn = None,
     version: Version = "champion",
     json: Json = False,
 ) -> None:
@@ -137,8 +144,17 @@ def whatif(
     from headgate.domains.capacity.explain import moved, what_if
 
     number, forecaster = _load(domain, version)
-    other = moved(forecaster.calendar, event, start=event_start, end=event_end, intensity=intensity)
-    found = what_if(forecaster, series, _instant(start), _instant(end), other)
+    planned = _calendar(forecaster, calendar)
+    other = moved(
+        forecaster.calendar if planned is None else planned,
+        event,
+        start=event_start,
+        end=event_end,
+        intensity=intensity,
+    )
+    if event_start is None and event_end is None and intensity is None:
+        raise UsageError("Say what is to be another: give --event-start, --event-end or --intensity.")
+    found = what_if(forecaster, series, _instant(start), _instant(end), other, planned=planned)
     sums = float(found.before.sum()), float(found.after.sum())
     highest = float(found.before.max()), float(found.after.max())
     answer = {
@@ -154,6 +170,8 @@ def whatif(
         f"{series}: {sums[0]:,.0f} → {sums[1]:,.0f} ({100 * (found.change - 1):+.1f} %), "
         f"the highest step of its median {highest[0]:,.0f} → {highest[1]:,.0f}."
     )
+    if not found.differs:
+        words += f" {event} does not touch these steps of it, neither before nor after, or has no learned effect."
     _answer(answer, json, words)
 
 
@@ -176,10 +194,12 @@ def track(
     from headgate.domains.capacity.track import track as follow
 
     _, forecaster = _load(domain, version)
-    times, values = load_matrix(on, [series], None)
+    parts = [model.series[j].series for model, columns in forecaster.parts(series) for j in columns]
+    times, each = load_matrix(on, parts, None)
+    values = each.sum(axis=1, dtype=np.float64, keepdims=True)  # a step of a total came when all its parts have
     known = ~np.isnan(values[:, 0])
     first, last = _instant(start), _instant(end)
-    found = follow(forecaster, series, times[known], values[known, 0].astype(np.float64), first, last)
+    found = follow(forecaster, series, times[known], values[known, 0], first, last)
     left = float(found.expected[~np.isfinite(found.actual)].sum())
     answer = {
         "series": series,
@@ -194,6 +214,87 @@ def track(
         f"{found.ratio:.2f} times the forecast. Of the rest {left:,.0f} is expected."
     )
     _answer(answer, json, words)
+
+
+def headroom(
+    domain: Domain,
+    start: From,
+    end: To,
+    risk: Annotated[float, typer.Option(help="The chance, over all series together, that any runs short.")] = 0.05,
+    series: Annotated[
+        list[str] | None,
+        typer.Option("--series", metavar="REGION/SERVICE/METRIC", help="Which series; more than one is usual."),
+    ] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERIES=PRICE|FILE", help="What a unit costs, or a .csv with series and cost; 1 if none."),
+    ] = None,
+    calendar: CalendarIn = None,
+    version: Version = "champion",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A .csv or .parquet file.")] = None,
+    json: Json = False,
+) -> None:
+    """Spread one risk budget over services so that their capacity costs least.
+
+    headgate headroom capacity --from 2026-11-27 --to 2026-11-30 --risk 0.05 --series eu/home/requests
+    --series eu/cart/requests --cost eu/home/requests=1 --cost eu/cart/requests=3.5
+    """
+    import polars as pl
+
+    from headgate.calibration.budget import percent
+    from headgate.domains.capacity.risk import asked, plan, prices
+    from headgate.files import atomic_file
+
+    if out is not None:
+        refuse_folder(out)
+    price = prices(cost or [])
+    number, forecaster = _load(domain, version)
+    known = _calendar(forecaster, calendar)
+    wanted = asked(forecaster, series or [], price)
+    names = list(wanted)
+    found, certified = plan(forecaster, names, _instant(start), _instant(end), list(wanted.values()), risk, known)
+    rows = found.rows(names)
+    if out is not None:
+        table = pl.DataFrame(rows)
+        with atomic_file(out) as draft:
+            if out.suffix == ".parquet":
+                table.write_parquet(draft)
+            else:
+                table.write_csv(draft)
+    answer = {
+        "domain": domain,
+        "version": number,
+        "risk": risk,
+        "paths": found.paths,
+        "certified": certified,
+        "calendar": forecaster.companion(known),
+        "services": rows,
+        "cost": found.cost,
+        "even_cost": found.even_cost,
+        "saved_by_next_point": found.slope / 100,
+        "out": None if out is None else str(out),
+    }
+    lines = [f"By version {number}, at most {percent(risk)} of such windows run short anywhere:"]
+    lines += [
+        f"  {row['series']}: {_amount(row['capacity'])} for an expected peak of {_amount(row['expected_peak'])} "
+        f"({100 * row['headroom']:+.1f} %), short in {percent(row['risk'])}; evenly {_amount(row['even_capacity'])}"
+        for row in rows
+    ]
+    against = f"{percent(found.saved)} less than" if found.saved else "as much as"
+    lines.append(
+        f"Together they cost {_amount(found.cost)}, {against} with the risk spread evenly "
+        f"({_amount(found.even_cost)}). The next point of risk would save up to {_amount(found.slope / 100)} more."
+    )
+    if finer := [row for row in rows if row["risk"] * row["different_peaks"] < 1]:
+        lines.append(
+            f"{len(finer)} of these risks are finer than origins could show ({finer[0]['different_peaks']:,} different "
+            "peaks): there the capacity is about the largest peak on any path, and more may come."
+        )
+    if not certified:
+        lines.append("It reaches further ahead than any origin could test: beyond, the scores widen with √horizon.")
+    if out is not None:
+        lines.append(f"The table is in {out}.")
+    _answer(answer, json, "\n".join(lines))
 
 
 def _load(domain: str, wanted: str) -> "tuple[int, Forecaster]":
@@ -238,9 +339,20 @@ def _step(name: str) -> int:
 def _instant(written: str) -> datetime:
     try:
         found = datetime.fromisoformat(written)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(f"{written!r} is no time: write 2026-11-27 or 2026-11-27T18:00Z.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _refuse_other_than(out: Path, *suffixes: str) -> None:
+    """Refuse a file of another kind before the work, not after it."""
+    refuse_folder(out)
+    if out.suffix not in suffixes:
+        raise UsageError(f"{out} would be no {' or '.join(suffixes)} file: give its name that ending.")
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _answer(value: dict[str, Any], as_json: bool, words: str) -> None:

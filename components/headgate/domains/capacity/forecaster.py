@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from headgate.domains.capacity import model as models
 from headgate.domains.capacity import peaks
-from headgate.domains.capacity.bands import Bands, Noise, read_bands
+from headgate.domains.capacity.bands import SHARES, Bands, Noise, read_bands
 from headgate.domains.capacity.clock import DAY
-from headgate.domains.capacity.companions import Event, as_of, companion_id, read_calendar
+from headgate.domains.capacity.companions import Event, Mask, as_of, companion_id, read_calendar, read_masks
 from headgate.domains.capacity.events import active
 from headgate.domains.capacity.model import Model, grid
 from headgate.domains.capacity.raw import Series
@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 
 #: The columns that a decision answers beside the forecast: the ends of the 90 % and the 80 % band, and the median.
 QUANTILES = {"q05": 0.05, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q95": 0.95}
+
+#: The lowest quantile that bands know; above the median, as far from one.
+LOWEST = round((1 - SHARES[-1]) / 2, 6)
 
 ALL = "*"
 
@@ -47,6 +50,7 @@ class Forecaster:
         described = card(bundle)
         self.as_of = datetime.fromisoformat(described["as_of"])
         self.calendar: tuple[Event, ...] = as_of(read_calendar(bundle), self.as_of)
+        self.masks: tuple[Mask, ...] = as_of(read_masks(bundle), self.as_of)
         self.models: list[Model] = models.read(bundle)
         self.bands, self.noise = read_bands(bundle)
         self.library = peaks.read_libraries(bundle)
@@ -94,7 +98,8 @@ class Forecaster:
         """The forecast of `series` for [start, end) in steps of `step` seconds (its own if None).
 
         Coarser steps add counts up and average gauges; quantiles are of the coarser step itself, not sums. Raises
-        UsageError for an unknown series, a step that is not a multiple of its own, and times beyond the horizon.
+        UsageError for an unknown series, a step that is not a multiple of its own, times beyond the horizon, and
+        quantiles beyond those that bands hold.
         """
         found = self.parts(series)
         own, asked = found[0][0].step, step or found[0][0].step
@@ -102,14 +107,30 @@ class Forecaster:
             raise UsageError(
                 f"{series} comes in steps of {own} s, so a step must be a multiple of that, not {asked} s."
             )
-        first, last = (int(instant.timestamp()) for instant in (start, end))
+        if start > end:
+            raise UsageError(
+                f"The window ends at {end.isoformat()} and begins at {start.isoformat()}: exchange or correct them."
+            )
+        if beyond := [level for level in levels if not LOWEST <= level <= 1 - LOWEST]:
+            raise UsageError(
+                f"Bands hold 98 % at most: no quantile {beyond[0]:g} is known, ask from {LOWEST:g} to {1 - LOWEST:g}."
+            )
+        first, last = int(start.timestamp()), int(end.timestamp())
         times = grid(first, last, asked)
         if not len(times):
-            raise UsageError(f"There is no step of {asked} s from {start.isoformat()} to {end.isoformat()}.")
+            raise UsageError(
+                f"There is no step of {asked} s from {start.isoformat()} to {end.isoformat()}: ask for more."
+            )
         fine = grid(int(times[0]), int(times[-1]) + asked, own)
         rows = np.zeros(len(fine))
-        for model, columns in found:
-            rows += np.exp(model.log_forecast(fine, self._events(model, columns, calendar), columns)).sum(axis=1)
+        try:
+            for model, columns in found:
+                rows += np.exp(model.log_forecast(fine, self._events(model, columns, calendar), columns)).sum(axis=1)
+        except UsageError as error:
+            ends = int(times[-1]) + asked
+            if ends <= last:
+                raise
+            raise UsageError(f"{error} Steps count whole, and the last ends on {instant(ends):%Y-%m-%d}.") from None
         values = rows.reshape(len(times), -1).sum(axis=1)
         one = found[0][0].series[found[0][1][0]]
         if one.aggregation == "mean":

@@ -1,6 +1,7 @@
 """What was seen of series that share a grid and a calendar, raw, with all that people ever wrote about it.
 
-A back-test at an origin must not know more than was known then: `known` cuts values, calendar and masks at once.
+A back-test at an origin must not know more than was known then: `known` cuts values, calendar and masks at once. A
+value counts as known once its step was over; that some came later (`known_at`) is not kept here.
 """
 
 from collections import defaultdict

@@ -28,6 +28,8 @@ MAPPABLE = ("time", "value", "region", "service", "metric", "missing")
 _NAMES = ("region", "service", "metric")
 _CHUNK_ROWS = 100_000
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
+_DATE = r"^\d{4}-\d\d-\d\d$"
+_YEARS = 1970, 2199  # as of the calendar
 _NO_VALUE = ("nan", "null", "none", "na", "n/a", "-")
 
 
@@ -113,6 +115,7 @@ def import_series(
     if not parts or not any(len(part) for part in parts):
         raise DataRefused(f"{file} holds a header and no points: export it again.")
     rows = _instants(pl.concat(parts), tz, file)
+    _check_years(rows, file)
     if not rows["value"].count():
         raise DataRefused(f"{file} holds no value that is not missing: export it again.")
     step = step or _step(rows, str(file))
@@ -155,6 +158,8 @@ def write_points(rows: pl.DataFrame, out: Path, like: Series, file: str) -> Impo
 
 def _read(chunk: Chunk, tz: str | None, named: Mapping[str, str | None], ignore_offsets: bool) -> pl.DataFrame:
     """The rows of a chunk: line, region, service, metric, instant or local time, value (null where missing)."""
+    midnight = pl.when(pl.col("time").str.contains(_DATE)).then(pl.col("time") + "T00:00").otherwise("time")
+    chunk = replace(chunk, rows=chunk.rows.with_columns(time=midnight))  # a day or a week is named by its date
     rows = chunk.rows
     refuse(chunk, rows["time"].is_null(), "time", "is empty: fill it or drop the row.")
     seen = delimited.times(chunk, "time", tz)
@@ -206,6 +211,12 @@ def _instants(rows: pl.DataFrame, tz: str | None, file: Path) -> pl.DataFrame:
             "file marks local times with a false offset, give --tz ZONE --ignore-offsets."
         )
     return found.drop("local")
+
+
+def _check_years(rows: pl.DataFrame, file: Path) -> None:
+    """Raise DataRefused for a time that no load can be of: an empty clock, or milliseconds taken for seconds."""
+    for line, time in rows.filter(~pl.col("time").dt.year().is_between(*_YEARS)).select("line", "time").head(1).rows():
+        raise DataRefused(f"{file}, line {line}: {time.date()} lies outside the years 1970 to 2199: check the year.")
 
 
 def _step(rows: pl.DataFrame, file: str) -> int:

@@ -79,7 +79,7 @@ def _known(facts: Mapping[str, str], names: tuple[str, ...], format: str) -> Non
 def _whole(text: str | None, name: str) -> int | None:
     if text is None:
         return None
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise UsageError(f"--set {name}={text} is no whole number of seconds.")
     return int(text)
 

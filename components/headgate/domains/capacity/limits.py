@@ -1,6 +1,6 @@
 """What the gate demands of a capacity forecast, in one place."""
 
-from headgate.domain import Comparison, Limits
+from headgate.domain import Comparison, Limits, Watch
 
 LIMITS = Limits(
     comparisons=(
@@ -10,6 +10,13 @@ LIMITS = Limits(
         Comparison("peak", margin=0.05, slice_margin=0.10),
     ),
     latency_ratio=2.0,
+    watch=Watch(
+        units="series",
+        wronged=0.20,
+        newly=0.10,
+        after=12,  # quarters of an hour: of a day's 96, a band of 90 % misses ten
+        slices=2,
+    ),
 )
 
 #: A band may cover this much less or more than it says, beyond what chance explains.

@@ -23,6 +23,9 @@ from headgate.domains.capacity.schema import AGGREGATIONS, ANCHOR, DAY, POINTS, 
 from headgate.errors import DataRefused, UsageError
 from headgate.files import atomic_file
 
+#: The largest value of a point: models are trained in single precision, and add up weeks.
+MOST = 1e30
+
 _NAME = re.compile(r"[\w.:-]+")  # a region, a service, a metric: no "/", which parts them, nor "|" and "*" of calendars
 
 
@@ -81,10 +84,15 @@ def read_series(folder: Path) -> dict[str, Series]:
 
 def _one_series(row: Mapping[str, str], where: str) -> Series:
     parts = (row["region"], row["service"], row["metric"])
-    if not all(_NAME.fullmatch(part) for part in parts) or row["series"] != "/".join(parts):
+    if strange := [part for part in parts if not _NAME.fullmatch(part)]:
+        raise DataRefused(
+            f"{where}: {strange[0]!r} is no name of a region, service or metric: write it of letters, digits and "
+            ". _ : - alone."
+        )
+    if row["series"] != "/".join(parts):
         raise DataRefused(
             f"{where}: the id {row['series']!r} is not region/service/metric, here {'/'.join(parts)!r}: make them "
-            "agree, of letters, digits and . _ : - alone."
+            "agree."
         )
     try:
         ZoneInfo(row["zone"])
@@ -166,7 +174,7 @@ def _check_rows(points: pl.DataFrame, series: Mapping[str, Series], where: str) 
         twice = pl.lit(False)  # strictly sorted, as `write_days` writes: looking is quicker than hashing
     sentences = {
         "unknown": "is not in series.csv: add it there",
-        "value": "is negative or no number: a step without a measurement has no row",
+        "value": "is negative, too large or no number: a step without a measurement has no row",
         "grid": "begins off the grid of its series' step: move it to the start of its step",
         "early": "is known before its step was over: correct known_at",
         "twice": "is there more than once: keep one",
@@ -176,7 +184,7 @@ def _check_rows(points: pl.DataFrame, series: Mapping[str, Series], where: str) 
         .with_columns(step=step)
         .with_columns(
             unknown=pl.col("step").is_null(),
-            value_=~(pl.col("value").is_finite() & (pl.col("value") >= 0)),
+            value_=~((pl.col("value") >= 0) & (pl.col("value") <= MOST)),
             grid=(microseconds % (pl.col("step") * 1_000_000) != 0).fill_null(False),
             early=(pl.col("known_at") < over).fill_null(False),
             twice=twice,

@@ -14,16 +14,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headgate.decisions.segments import Recorder, Role
 from headgate.domains.capacity.explain import explain, moved, what_if
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.model import grid
+from headgate.domains.capacity.recording import DOMAIN, Told, record_actuals, record_forecast
 from headgate.domains.capacity.track import track
 from headgate.errors import HeadgateError
 from headgate.serving.endpoints import Endpoint, Operation, json, query, read
 from headgate.serving.problems import Problem, not_ready
 from headgate.serving.slots import Loaded, Slots
-
-DOMAIN = "capacity"
 
 #: Most steps in one answer: a year of hours, or a week of minutes, with room to spare.
 MAX_STEPS = 50_000
@@ -131,26 +131,27 @@ class Followed(msgspec.Struct, frozen=True):
     high: list[float]
 
 
-def routes(slots: Slots) -> list[Any]:
-    """The endpoints; they answer with the champion."""
+def routes(slots: Slots, recorder: Recorder) -> list[Any]:
+    """The endpoints; they answer with the champion, or for its share of the series with the canary."""
+    told = Told()
 
     async def forecasts(request: Request) -> Response:
-        asked, loaded = query(request, Asked), _champion(slots)
-        return await run_in_threadpool(_forecast, asked, loaded)
+        asked = query(request, Asked)
+        return await run_in_threadpool(_forecast, asked, *_deciding(slots, asked.series), recorder)
 
     async def explanation(request: Request) -> Response:
-        asked, loaded = query(request, Explained), _champion(slots)
-        return await run_in_threadpool(_explain, asked, loaded)
+        asked = query(request, Explained)
+        return await run_in_threadpool(_explain, asked, _deciding(slots, asked.series)[0])
 
     async def supposed(request: Request) -> Response:
-        asked, loaded = query(request, Supposed), _champion(slots)
-        return await run_in_threadpool(_what_if, asked, loaded)
+        asked = query(request, Supposed)
+        return await run_in_threadpool(_what_if, asked, _deciding(slots, asked.series)[0])
 
     decoder = msgspec.json.Decoder(Came)
 
     async def tracked(request: Request) -> Response:
-        came, loaded = await read(request, decoder), _champion(slots)
-        return await run_in_threadpool(_track, came, loaded)
+        came = await read(request, decoder)
+        return await run_in_threadpool(_track, came, *_deciding(slots, came.series), recorder, told)
 
     return [
         Endpoint("GET", "/v1/capacity/forecast", forecasts, _FORECAST),
@@ -160,20 +161,22 @@ def routes(slots: Slots) -> list[Any]:
     ]
 
 
-def _champion(slots: Slots) -> Loaded:
-    loaded = slots.champion(DOMAIN)
-    if loaded is None:
+def _deciding(slots: Slots, series: str) -> tuple[Loaded, Role]:
+    """The version that answers for `series`, and in which role."""
+    champion, canary = slots.champion(DOMAIN), slots.canary(DOMAIN)
+    if champion is None:
         raise not_ready("No version is loaded yet: /readyz says why. Ask again later.")
-    return loaded
+    return (canary.loaded, "canary") if canary and canary.takes(series) else (champion, "champion")
 
 
-def _forecast(asked: Asked, loaded: Loaded) -> Response:
+def _forecast(asked: Asked, loaded: Loaded, role: Role, recorder: Recorder) -> Response:
     forecaster = cast(Forecaster, loaded.predictor)
     start, end = _window(asked.start, asked.to, asked.step)
     levels = _levels(asked.quantiles)
     with _refusals():
         said = forecaster.forecast(asked.series, start, end, step=_SECONDS[asked.step], levels=levels)
         peak = forecaster.peak(asked.series, start, end) if asked.peak else None
+    record_forecast(recorder, loaded, role, asked.series, start, end, _SECONDS[asked.step])
     times = _times(said.times)
     if asked.format == "csv":
         text = io.StringIO()
@@ -226,7 +229,7 @@ def _what_if(asked: Supposed, loaded: Loaded) -> Response:
     )
 
 
-def _track(came: Came, loaded: Loaded) -> Response:
+def _track(came: Came, loaded: Loaded, role: Role, recorder: Recorder, told: Told) -> Response:
     start, end = _window(came.start, came.to, came.step)
     step = _SECONDS[came.step]
     times = grid(int(start.timestamp()), int(end.timestamp()), step)
@@ -238,6 +241,7 @@ def _track(came: Came, loaded: Loaded) -> Response:
     times, values = times[: len(values)][known], values[known]
     with _refusals():
         found = track(cast(Forecaster, loaded.predictor), came.series, times, values, start, end, step)
+        record_actuals(recorder, told, loaded, role, came.series, times, values, step)
     return json(
         Followed(
             came.series,
@@ -268,9 +272,9 @@ def _window(start: str, end: str, step: str) -> tuple[datetime, datetime]:
 def _instant(text: str, name: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Problem(422, "invalid", f"`{name}` is {text!r}, which is no time: write 2026-11-27T18:00:00Z.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _levels(listed: str) -> list[float]:

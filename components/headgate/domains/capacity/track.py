@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.calibration.conformal import Adaptive
+from headgate.domains.capacity.bands import HALF
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.errors import DataRefused
 
@@ -18,8 +19,12 @@ HALF_LIFE = 60.0
 #: Nominal share of steps outside the band.
 MISSES = 0.1
 
-#: With fewer seen steps the ratio is not believed wholly: it counts as if so many steps of ratio one had come before.
+#: With fewer seen steps the ratio is not believed wholly: it counts as if so many usual steps had come as forecast.
 PRIOR = 10.0
+
+
+#: The ratio is never lower than this: an outage ends.
+LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,10 @@ def track(
     end: datetime,
     step: int | None = None,
 ) -> Tracked:
-    """Follow `series` over [start, end): `values` [m] came at epoch seconds `times` [m], in steps of the forecast."""
+    """Follow `series` over [start, end): `values` [m] came at epoch seconds `times` [m], in steps of the forecast.
+
+    The ratio is one of fading sums, not a mean of ratios: a quiet minute with nothing in it weighs what it is worth.
+    """
     said = forecaster.forecast(series, start, end, step=step, levels=(0.1, 0.5, 0.9))
     forecast = said.quantiles[0.5]
     actual = np.full(len(said.times), np.nan)
@@ -60,7 +68,8 @@ def track(
         raise DataRefused(f"Nothing of {series} has come yet from {start.isoformat()} to {end.isoformat()}.")
     keep = 0.5 ** (said.step / 60 / HALF_LIFE)
     up, down = (np.abs(np.log(np.maximum(said.quantiles[q], 1e-9) / np.maximum(forecast, 1e-9))) for q in (0.9, 0.1))
-    weight, log_ratio, outside, seen = PRIOR, 0.0, 0, 0
+    came = told = PRIOR * max(float(forecast.mean()), 1e-9)
+    log_ratio, outside, seen = 0.0, 0, 0
     band = Adaptive(MISSES)
     expected, low, high = (np.empty(len(forecast)) for _ in range(3))
     scores: list[float] = []
@@ -71,11 +80,11 @@ def track(
         if np.isfinite(actual[t]):
             missed = not low[t] <= actual[t] <= high[t]
             outside, seen, band = outside + missed, seen + 1, band.after(missed)
-            error = float(np.log(max(actual[t], 1e-9) / max(forecast[t], 1e-9)))
+            error = float(np.log((actual[t] + HALF) / (forecast[t] + HALF)))
             side = up[t] if error > log_ratio else down[t]
             scores.append(abs(error - log_ratio) / max(float(side), 1e-6))
-            weight = weight * keep + 1
-            log_ratio += (error - log_ratio) / weight
+            came, told = keep * came + actual[t], keep * told + forecast[t]
+            log_ratio = float(np.log(max(came / told, LEAST)))
     return Tracked(
         series, said.step, said.times, forecast, actual, expected, low, high, float(np.exp(log_ratio)), outside, seen
     )

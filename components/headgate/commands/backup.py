@@ -1,0 +1,37 @@
+"""`headgate backup|restore`: all that cannot be made again, in one file, and back."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate import settings as settings_module
+from headgate.commands.options import Json, answer
+
+
+def backup(
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="A new file, or a folder for one.")],
+    json: Json = False,
+) -> None:
+    """Back up registry, artifacts, ledger, datasets, decision log and corrections, as they are at one moment."""
+    from headgate.backup import backup as run
+
+    made = run(settings_module.load(), out)
+    answer(made.brief(), json, made.words())
+
+
+def restore(
+    archive: Annotated[Path, typer.Option("--from", metavar="FILE", help="What `headgate backup` wrote.")],
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FOLDER", help="A state folder; HEADGATE_HOME if left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Move aside a state folder that is not empty.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring a backup back, once every byte of it, the ledger and its anchors are verified."""
+    from headgate.restore import restore as run
+
+    here = settings_module.load()
+    done = run(archive, replace(here, home=into.expanduser().resolve()) if into else here, force=force)
+    answer(done, json, done.words())

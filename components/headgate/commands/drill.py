@@ -1,0 +1,37 @@
+"""`headgate drill`: rehearse a disaster on a scratch copy."""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from headgate import settings as settings_module
+from headgate.commands.options import Json, answer
+
+
+def drill(
+    name: Annotated[str, typer.Argument(metavar="NAME|all", help="Which one; a wrong name lists them all.")],
+    taken_out: Annotated[
+        bool, typer.Option("--without-mechanism", help="Take out what the drill rehearses: it must fail then.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Rehearse a disaster on a scratch copy; exits 0 only if recovery was as promised."""
+    from headgate.drills.table import DRILLS, chosen, rehearse
+
+    drills = chosen(name)
+    settings_module.load()
+    done = []
+    with TemporaryDirectory(prefix="headgate-world-") as folder:
+        print("Making a small world: simulated clicks and a version that is sound …", file=sys.stderr, flush=True)
+        for ended in rehearse(drills, Path(folder), taken_out=taken_out):
+            done.append(ended)
+            if not json:
+                mark = "✓" if ended.passed else "✗"
+                typer.echo(f"{mark} {ended.name:<20} {DRILLS[ended.name].promised}")
+                typer.echo(f"  {ended.seconds:5.1f} s  {ended.seen}")
+    passed = sum(ended.passed for ended in done)
+    answer(done, json, f"{passed} of {len(done)} as promised.")
+    raise typer.Exit(0 if passed == len(done) else 1)

@@ -1,0 +1,225 @@
+"""`headgate rollback|hold|release|canary|ledger|registrar`: who decides, and the history of it."""
+
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate import settings as settings_module
+from headgate.commands.options import DomainName, Json, answer, instant
+from headgate.errors import UsageError
+from headgate.settings import Settings
+
+if TYPE_CHECKING:
+    from headgate.registry.ledger import Entry
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger.")]
+
+#: How long `rollback` waits for the local endpoint to follow, in seconds.
+FOLLOWED_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a rollback did."""
+
+    domain: str
+    from_version: int | None
+    to_version: int
+    warm: bool  # whether servers had it loaded already
+    followed_after_s: float | None  # by the local endpoint; None where none is up, or it did not follow in time
+
+    def words(self) -> str:
+        """What happened, and what to do next."""
+        said = f"{self.domain}: version {self.to_version} decides again, version {self.from_version} does not."
+        if self.followed_after_s is not None:
+            said += f" The endpoint followed after {self.followed_after_s:.1f} s."
+        elif not self.warm:
+            said += " It was not kept warm: servers fetch and load it first, which takes seconds."
+        return (
+            f"{said}\nNothing is promoted automatically until `headgate release {self.domain} --reason …`; what the "
+            f"bad version decided is put right by `headgate replay {self.domain}`."
+        )
+
+
+def rollback(
+    domain: DomainName,
+    reason: Reason,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="A number; the version before, if left out.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let the version before decide again, and hold automatic promotion."""
+    done = roll_back(settings_module.load(), domain, to, reason)
+    answer(done, json, done.words())
+
+
+def roll_back(settings: Settings, domain: str, to: str | None, reason: str, who: str | None = None) -> RolledBack:
+    """Roll `domain` back and wait for the local endpoint to follow, if one is up."""
+    from headgate import domains
+    from headgate.registry import changes, versions
+    from headgate.registry.ledger import Ledger, me
+    from headgate.registry.registrar import settle
+
+    domains.get(domain)
+    _not_empty(reason)
+    if not versions.exist(settings):
+        raise UsageError(f"There is no registry in {settings.home} yet, so there is nothing to roll back.")
+    registry, ledger = versions.client(settings), Ledger(settings)
+    with changes.office(registry, ledger, domain) as at:
+        settle(at)  # what people moved in MLflow meanwhile comes first
+        warm = {v.number for v in versions.all_versions(registry, domain) if v.aliases}
+        started = time.monotonic()
+        changed = changes.rollback(at, to, who=who or me(), why=reason)
+    assert changed.to_version is not None
+    followed = _followed(settings, domain, changed.to_version, started)
+    return RolledBack(domain, changed.from_version, changed.to_version, changed.to_version in warm, followed)
+
+
+def hold(
+    domain: DomainName,
+    reason: Reason,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="A freeze begins; now, if left out.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="It ends; never, if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """Keep automatic promotion off, at once or for a freeze window; runs go on and their versions wait."""
+    from headgate import domains
+    from headgate.registry import changes
+    from headgate.registry.ledger import Ledger, me
+
+    domains.get(domain)
+    _not_empty(reason)
+    starts, ends = instant(since), instant(until)
+    entry = changes.hold(Ledger(settings_module.load()), domain, who=me(), why=reason, starts=starts, ends=ends)
+    window = f" from {_shown(starts)}" if starts else ""
+    window += f" until {_shown(ends)}" if ends else ""
+    answer(
+        entry,
+        json,
+        f"{domain} is held{window}: nothing is promoted automatically. `headgate release {domain}` ends it.",
+    )
+
+
+def release(domain: DomainName, reason: Reason, json: Json = False) -> None:
+    """End every hold and freeze: the next version that passes its gate is promoted."""
+    from headgate import domains
+    from headgate.registry import changes
+    from headgate.registry.ledger import Ledger, me
+
+    domains.get(domain)
+    _not_empty(reason)
+    entry = changes.release(Ledger(settings_module.load()), domain, who=me(), why=reason)
+    answer(entry, json, f"{domain} is released: the next version that passes its gate is promoted.")
+
+
+def canary(
+    domain: DomainName,
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the units, chosen by hash; 0 ends it.")],
+    reason: Reason,
+    json: Json = False,
+) -> None:
+    """Let the challenger decide for a share of the units before it decides for all."""
+    from headgate import domains
+    from headgate.registry import changes, versions
+    from headgate.registry.ledger import Ledger, me
+
+    domains.get(domain)
+    _not_empty(reason)
+    here = settings_module.load()
+    challenger = versions.wanted(here, domain, versions.CHALLENGER)
+    with changes.office(versions.client(here), Ledger(here), domain) as at:
+        entry = changes.canary(at, challenger, share, who=me(), why=reason)
+    told = f"version {challenger.number} decides for {share:.1%} of the units" if share else "the canary has ended"
+    answer(entry, json, f"{domain}: {told}.")
+
+
+def ledger(
+    what: Annotated[
+        str, typer.Argument(metavar="DOMAIN|verify", help="Whose history; or hold all against its hashes.")
+    ],
+    last: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 30,
+    json: Json = False,
+) -> None:
+    """The history of a domain: who changed what, when and why. `verify` proves that nobody changed the history."""
+    from headgate import domains
+    from headgate.registry.ledger import Ledger
+
+    here = settings_module.load()
+    if what == "verify":
+        _verify(here, json)
+        return
+    domains.get(what)
+    entries = Ledger(here).entries(what)[-last:]
+    lines = [
+        f"{entry.at[:19]}  {entry.what:<10} {_moved(entry):<9} {entry.ruling:<9} {entry.who}: {entry.why}"
+        for entry in entries
+    ]
+    answer(entries, json, "\n".join(lines) or f"Nothing has happened to {what} yet.")
+
+
+def _verify(here: Settings, as_json: bool) -> None:
+    from headgate import domains
+    from headgate.registry import changes, versions
+    from headgate.registry.ledger import Ledger
+
+    held = list(changes.anchors(versions.client(here), list(domains.NAMES))) if versions.exist(here) else []
+    count = Ledger(here).verify(held)
+    words = f"The ledger holds {count:,} entries, each as it was written; {len(held)} anchors elsewhere agree."
+    answer({"entries": count, "anchors": len(held)}, as_json, words)
+
+
+def registrar(
+    domain: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN…]", help="All of them, if left out.")] = None,
+) -> None:
+    """Follow what people change in MLflow, aliases and stages, until Ctrl-C."""
+    import logging
+
+    from headgate import domains
+    from headgate.registry.registrar import Registrar
+
+    chosen = [domains.get(name).name for name in domain or domains.NAMES]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    print(f"Following {', '.join(chosen)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
+    Registrar(settings_module.load(), chosen).run(stopped)
+
+
+def _followed(settings: Settings, domain: str, version: int, started: float) -> float | None:
+    """Seconds until the local endpoint decides with `version`."""
+    import httpx
+
+    from headgate.servers import running
+
+    address = running(settings).get("headgate")
+    while address and time.monotonic() - started < FOLLOWED_SECONDS:
+        with suppress(httpx.HTTPError):
+            models = httpx.get(f"{address}/v1/models", timeout=5, trust_env=False).raise_for_status().json()
+            if any(model["domain"] == domain and model["version"] == version for model in models):
+                return time.monotonic() - started
+        time.sleep(0.05)
+    return None
+
+
+def _moved(entry: "Entry") -> str:
+    return f"{entry.from_version or '–'} → {entry.to_version}" if entry.to_version else ""
+
+
+def _not_empty(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("--reason is empty: whoever reads the ledger at night wants to know why.")
+
+
+def _shown(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M %Z}"

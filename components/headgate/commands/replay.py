@@ -1,0 +1,43 @@
+"""`headgate replay`: decide past events again, and publish only the differences."""
+
+from typing import Annotated, cast
+
+import typer
+
+from headgate import settings as settings_module
+from headgate.commands.options import DomainName, Json, answer, instant
+
+
+def replay(
+    domain: DomainName,
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="The first decisions to decide again.")],
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")],
+    version: Annotated[str, typer.Option("--with", metavar="VERSION", help="A number, or an alias such as champion.")],
+    mode: Annotated[
+        str, typer.Option(help="logged: on the vectors as served; recompute: on ones rebuilt from the log.")
+    ] = "logged",
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DIR|s3://…", help="Where a copy of the corrections goes.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Publish nothing; say by slice what would change.")
+    ] = False,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Only what was answered by default, because nothing could decide.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger.")] = "",
+    json: Json = False,
+) -> None:
+    """Decide past events again with a version, and publish only what differs from the decision that holds.
+
+    Safe to repeat: what was published holds, a person's ruling is never overturned, live counters are not touched.
+    """
+    from headgate.decisions.replay import Asked, Mode
+    from headgate.decisions.replay import replay as run
+
+    first, end = instant(since), instant(until)
+    assert first is not None
+    assert end is not None
+    asked = Asked(domain, first, end, cast(Mode, mode), pending, dry_run, out, reason)
+    done = run(settings_module.load(), version, asked)
+    answer(done, json, done.words())

@@ -1,0 +1,115 @@
+"""How one decision came about: the row that was logged, its version, what the ledger says of it, what changed it."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from headgate import domains
+from headgate.decisions.reading import COMMON, RULINGS, corrections_folder, effective, find
+from headgate.errors import HeadgateError, UsageError
+from headgate.registry import versions
+from headgate.registry.ledger import Entry, Ledger
+from headgate.settings import Settings
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that is known about one decision."""
+
+    domain: str
+    decision: dict[str, Any]  # the logged row
+    part: str  # of the log
+    run_id: str  # "" where nobody knows any more
+    data: str  # the data version
+    ledger: list[dict[str, Any]]  # entries about the version, oldest first
+    corrections: list[dict[str, Any]]  # oldest first; a person's ruling is the last
+    holds: bool  # whether it is decided against, as of now
+    noticed: str
+
+    def words(self) -> str:
+        """The story, from the decision to what holds now."""
+        row = self.decision
+        lines = [
+            f"{row['decision_id']}: {self.domain}, {_at(row['decided_at'])}",
+            f"  decided   {self._ruled(row['against'])}, slice {row['slice'] or 'none'}, as {row['role']}",
+            f"  version   {row['version']}, bundle {row['bundle']}",
+            f"  run       {self.run_id or 'unknown: neither ledger nor registry tells'}",
+            f"  data      {self.data or 'unknown'}",
+            f"  companion {row['companions'] or 'none'}",
+        ]
+        told = {name: value for name, value in row.items() if name not in COMMON and not isinstance(value, list)}
+        lines += [
+            f"  {name:<14} {_at(v) if isinstance(v, datetime) else v}" for name, v in told.items() if v is not None
+        ]
+        lines.append(f"The ledger about version {row['version']}:" if self.ledger else "The ledger does not know it.")
+        lines += [f"  {e['at'][:19]} {e['what']} by {e['who']}: {e['ruling']} {e['why']}".rstrip() for e in self.ledger]
+        for one in self.corrections:
+            by = f"ruled by {one.get('who')}" if one["by"] == RULINGS else f"replay {one['by']}"
+            when = f"{_at(one['corrected_at'])} " if one.get("corrected_at") else ""
+            lines.append(f"Corrected {when}({by}): {self._ruled(one['against'])}. {one.get('why') or ''}".rstrip())
+        lines.append(f"Now: {self._ruled(self.holds)}.")
+        return "\n".join(lines)
+
+    def _ruled(self, against: bool | None) -> str:
+        return self.noticed if against else f"not {self.noticed}"
+
+
+def trace(settings: Settings, decision_id: str) -> Trace:
+    """The story of `decision_id`, of whatever domain; raises UsageError where no log has it."""
+    for name in domains.NAMES:
+        found = find(settings, name, decision_id)
+        if found is not None:
+            return _told(settings, name, *found)
+    raise UsageError(
+        f"No log in {settings.home / 'log'} has the decision {decision_id!r}: check the id, HEADGATE_HOME, and whether "
+        "`headgate gc` has removed that day."
+    )
+
+
+def _told(settings: Settings, domain: str, part: str, row: pl.DataFrame) -> Trace:
+    decision = row.row(0, named=True)
+    about = _entries(settings, domain, decision["version"])
+    made = next((e for e in reversed(about) if e.to_version == decision["version"] and e.run_id), None)
+    run_id, data = (made.run_id, made.data) if made else _registered(settings, domain, decision["version"])
+    return Trace(
+        domain,
+        decision,
+        part,
+        run_id,
+        data,
+        [asdict(entry) for entry in about],
+        _corrections(settings, domain, part, decision["decision_id"]),
+        bool(effective(settings, domain, row, part)["against"][0]),
+        domains.get(domain).noticed,
+    )
+
+
+def _entries(settings: Settings, domain: str, version: int) -> list[Entry]:
+    """What the ledger says of a version; asking makes no ledger."""
+    if settings.ledger is None and not (settings.home / "ledger.db").is_file():
+        return []
+    return [entry for entry in Ledger(settings).entries(domain) if version in (entry.from_version, entry.to_version)]
+
+
+def _registered(settings: Settings, domain: str, version: int) -> tuple[str, str]:
+    """Run and data version as the registry tells them: for versions from before the ledger."""
+    try:
+        found = versions.wanted(settings, domain, str(version))
+    except HeadgateError:
+        return "", ""
+    return found.run_id, found.tags.get(versions.TAG_DATA, "")
+
+
+def _corrections(settings: Settings, domain: str, part: str, decision_id: str) -> list[dict[str, Any]]:
+    home = corrections_folder(settings, domain)
+    found = []
+    for path in [*home.glob(f"[!.]*/{part}.parquet"), *sorted((home / RULINGS).glob("*.parquet"))]:
+        rows = pl.scan_parquet(path, glob=False).filter(pl.col("decision_id") == decision_id).collect()
+        found += [{"by": path.parent.name} | row for row in rows.to_dicts()]
+    return sorted(found, key=lambda one: (one["by"] == RULINGS, str(one.get("corrected_at", ""))))
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"

@@ -1,0 +1,33 @@
+"""What is logged of a decided click beside what every domain logs: the click, its vector as served, and the score."""
+
+import polars as pl
+
+from headgate.decisions.segments import Row
+from headgate.domains.adclicks.features import FEATURES
+from headgate.domains.adclicks.schema import CLICKS
+
+LOGGED: dict[str, pl.DataType] = {
+    **CLICKS,
+    "features": pl.Array(pl.Float32, len(FEATURES)),  # as served, in the order of `FEATURES`
+    "score": pl.Float32(),
+    "threshold": pl.Float32(),  # of the slice; null never invalidates
+}
+
+
+class LoggedClick(Row, frozen=True, array_like=True, gc=False):
+    """A row of the log. Instants are microseconds since 1970, `features` the bytes of float32."""
+
+    click_id: str
+    event_time: int
+    utc_offset_min: int
+    received_at: int
+    user_id: str
+    session_id: str
+    ip: str
+    device: str
+    logged_in: bool
+    campaign: str
+    rfm: int | None
+    features: bytes | None
+    score: float | None
+    threshold: float | None

@@ -1,0 +1,1 @@
+"""Rehearsed failures: each plays a disaster on a scratch copy and holds what happened against what was promised."""

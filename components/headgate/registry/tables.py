@@ -1,0 +1,99 @@
+"""Where the ledger lies: its two tables, and the database that holds them, SQLite or PostgreSQL."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from headgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+#: Options of a PostgreSQL session: one that is stopped in the middle of a transaction keeps nobody waiting for long.
+POSTGRESQL = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The ledger and the leases."""
+
+    ledger: Any
+    leases: Any
+    metadata: Any
+
+
+@cache
+def tables() -> Tables:
+    """The two tables; SQLAlchemy is imported when the first of them is needed."""
+    from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
+
+    metadata = MetaData()
+    texts = ("at", "who", "why", "run_id", "data", "details")
+    ledger = Table(
+        "headgate_ledger",
+        metadata,
+        Column("seq", Integer, primary_key=True, autoincrement=False),
+        Column("domain", String(64), nullable=False, index=True),
+        Column("what", String(16), nullable=False),
+        Column("from_version", Integer),
+        Column("to_version", Integer),
+        Column("bundle", String(64), nullable=False),
+        Column("ruling", String(16), nullable=False),
+        *(Column(name, Text, nullable=False) for name in texts),
+        Column("prev_hash", String(64), nullable=False, unique=True),
+        Column("hash", String(64), nullable=False, unique=True),
+    )
+    leases = Table(
+        "headgate_leases",
+        metadata,
+        Column("name", String(128), primary_key=True),
+        Column("token", Integer, nullable=False),
+        Column("holder", Text, nullable=False),
+        Column("until", Float(53), nullable=False),
+    )
+    return Tables(ledger, leases, metadata)
+
+
+def engine(url: str) -> "Engine":
+    """The database at `url`, with the tables in it. Raises UsageError where it is neither of the two that are known."""
+    from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.pool import NullPool
+
+    address = make_url(url)
+    kind = address.get_backend_name()
+    if kind == "postgresql":
+        address = address.set(drivername="postgresql+psycopg2")  # whatever was said: it is the one that comes with us
+        options: dict[str, Any] = {"connect_timeout": 5, "options": POSTGRESQL}
+        made = create_engine(address, pool_pre_ping=True, pool_size=2, connect_args=options)
+    elif kind == "sqlite" and address.database not in (None, "", ":memory:"):
+        made = create_engine(address, poolclass=NullPool, connect_args={"timeout": 10})
+        _write_at_once(made)
+    else:
+        raise UsageError("HEADGATE_LEDGER names no database for the ledger: give a postgresql:// or a sqlite:/// URL.")
+    with made.begin() as connection:
+        if kind == "postgresql":  # two that find no tables would both make them
+            connection.execute(text("select pg_advisory_xact_lock(hashtext('headgate_ledger'))"))
+        tables().metadata.create_all(connection)
+    return made
+
+
+def _write_at_once(made: "Engine") -> None:
+    """Let every transaction of SQLite begin as a writer's: who reads in order to write waits then, not at the end."""
+    from sqlalchemy import event
+
+    @event.listens_for(made, "connect")
+    def _by_hand(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's way to let a transaction begin where we say
+
+    @event.listens_for(made, "begin")
+    def _immediately(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def now(connection: "Connection") -> float:
+    """The database's clock in epoch seconds: the only one that all holders of a lease share."""
+    from sqlalchemy import text
+
+    clock = {"sqlite": "select (julianday('now') - 2440587.5) * 86400.0"}
+    asked = clock.get(connection.dialect.name, "select extract(epoch from clock_timestamp())")
+    return float(connection.execute(text(asked)).scalar_one())

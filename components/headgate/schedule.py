@@ -1,0 +1,193 @@
+"""The daily schedule: which days are due, and the deployments of `infra/prefect.yaml` served on this machine.
+
+A scheduled run asks for all that was known at midnight UTC of the day on which it was to start. A day that was judged,
+also one whose data was refused, is done; one that crashed, or that nothing ran on, is missed and comes first next time.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from headgate import domains
+from headgate.data import datasets, sources
+from headgate.errors import UsageError
+from headgate.outcome import days_judged
+from headgate.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
+#: The variable that says how many missed days are caught up at most, and what it is if left out.
+CATCH_UP, CATCH_UP_DAYS = "HEADGATE_CATCH_UP_DAYS", 7
+
+#: A domain's deployment runs this flow.
+DAILY = "flows/retrain.py:retrain"
+
+DAY = timedelta(days=1)
+
+
+def missed(done: Collection[date], today: date, first: date, limit: int) -> list[date]:
+    """The days to run, oldest first: from the one after the newest that is `done`, or from `first`, until `today`.
+
+    At most `limit` before today. Nothing before a day that is done is due: older data would overtake newer.
+    """
+    start = max([first, today - limit * DAY, *(day + DAY for day in done)])
+    return [start + number * DAY for number in range((today - start).days + 1)]
+
+
+def due(settings: Settings, domain: str, start: datetime) -> list[datetime]:
+    """The instants that a run which was to begin at `start` retrains as of, oldest first; none if its day is done."""
+    done, today = days_judged(settings, domain), start.astimezone(UTC).date()
+    days = missed(done, today, min(done, default=today), catch_up_days())
+    return [datetime.combine(day, time.min, UTC) for day in days]
+
+
+def catch_up_days() -> int:
+    """How many missed days are caught up at most. Raises UsageError for a setting that is no number."""
+    text = os.environ.get(CATCH_UP, "")
+    if text and not text.isdecimal():
+        raise UsageError(f"{CATCH_UP}={text} is no number of days.")
+    return int(text) if text else CATCH_UP_DAYS
+
+
+def last_tick(at: time, now: datetime) -> datetime:
+    """When the daily run was last to begin, if it begins at `at` UTC."""
+    today = datetime.combine(now.astimezone(UTC).date(), at, UTC)
+    return today if today <= now else today - DAY
+
+
+def variable(domain: str) -> str:
+    """The environment variable that says where the data of `domain` is."""
+    return f"HEADGATE_SOURCE_{domain.upper()}"
+
+
+def find_sources(settings: Settings, chosen: Collection[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Where the data of each domain is: as given, else as its variable says, else the demonstration's.
+
+    Domains that have none are left out, unless they were `chosen` by name: UsageError then, and where none is left.
+    """
+    found: dict[str, str] = {}
+    for name in given:
+        domains.get(name)
+    for name in (domains.get(name).name for name in chosen or domains.NAMES):
+        demo = demo_folder(settings, name)
+        source = given.get(name) or os.environ.get(variable(name)) or (demo if Path(demo).is_dir() else "")
+        if source:
+            sources.check(source)
+            found[name] = source if "://" in source else str(Path(source).resolve())
+        elif chosen:
+            raise UsageError(f"Nothing says where the data of {name} is: give --source {name}=DIR or {variable(name)}.")
+    if not found:
+        raise UsageError("Nothing says where any data is: give --source DOMAIN=DIR, or `headgate demo` makes some.")
+    return found
+
+
+def declared() -> list[dict[str, Any]]:
+    """The deployments of `infra/prefect.yaml`, with the environment's variables filled in as `prefect deploy` does."""
+    from prefect.utilities.templating import apply_values
+
+    text = (_infra() / "prefect.yaml").read_text(encoding="utf-8")
+    filled: list[dict[str, Any]] = apply_values(yaml.safe_load(text)["deployments"], {}, warn_on_notset=False)
+    return filled
+
+
+def deployments(found: Mapping[str, str], at: time) -> list["RunnerDeployment"]:
+    """The declared deployments, to be served from this checkout: the daily ones of the domains that have a source."""
+    from prefect.client.schemas.objects import ConcurrencyLimitConfig
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.schedules import Cron
+
+    root = _infra().parent
+    served = []
+    for one in declared():
+        parameters = dict(one["parameters"])
+        schedules = [dict(each) for each in one.get("schedules", ())]
+        if one["entrypoint"] == DAILY:
+            if one["name"] not in found:
+                continue
+            parameters["source"] = found[one["name"]]
+            schedules = [each | {"cron": f"{at.minute} {at.hour} * * *"} for each in schedules]
+        limit = one.get("concurrency_limit")
+        served.append(
+            RunnerDeployment.from_entrypoint(
+                f"{root}/{one['entrypoint']}",
+                one["name"],
+                parameters=parameters,
+                schedules=[Cron(each.pop("cron"), **each) for each in schedules],
+                concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None,
+                paused=False,  # the last serving paused its schedules as it ended
+            )
+        )
+    return served
+
+
+def see_to_automations() -> None:
+    """Make the automations of `infra/automations.yaml`, or bring those of the same name up to date."""
+    from prefect.client.orchestration import get_client
+    from prefect.events.schemas.automations import AutomationCore
+
+    text = (_infra() / "automations.yaml").read_text(encoding="utf-8")
+    with get_client(sync_client=True) as client:
+        for wanted in map(AutomationCore.model_validate, yaml.safe_load(text)["automations"]):
+            there = client.read_automations_by_name(wanted.name)
+            if there:
+                client.update_automation(there[0].id, wanted)
+            else:
+                client.create_automation(wanted)
+
+
+def catch_up(settings: Settings, name: str, at: time, now: datetime) -> bool:
+    """Begin the run of the daily deployment `name` that was last to begin, if days were missed; whether they were.
+
+    It begins as one that is late. Where nothing was ever judged, nothing was missed.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.states import Scheduled
+
+    tick = last_tick(at, now)
+    if not days_judged(settings, name) or not due(settings, name, tick):
+        return False
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"retrain/{name}")
+        client.create_flow_run_from_deployment(deployment.id, state=Scheduled(scheduled_time=tick), tags=["catch-up"])
+    return True
+
+
+def serve(settings: Settings, found: Mapping[str, str], at: time) -> None:
+    """Serve the deployments until Ctrl-C, with a Prefect server of our own if none is up."""
+    from headgate.retraining import prefect
+
+    os.environ["HEADGATE_HOME"] = str(settings.home)  # every run is a process of its own
+    with prefect(settings):
+        import asyncio
+
+        from prefect.runner import Runner
+
+        os.environ.update(declared()[0]["work_pool"]["job_variables"]["env"])  # no work pool does it here
+        see_to_automations()
+        runner = Runner(name="headgate")
+        for deployment in (served := deployments(found, at)):
+            runner.add_deployment(deployment)
+        for name, source in found.items():
+            if source == demo_folder(settings, name):
+                print(f"{name} has the demonstration's data, whose days are over: --source names yours.")
+            elif catch_up(settings, name, at, datetime.now(UTC)):
+                print(f"{name}: days were missed; they are caught up now, oldest first.")
+        names = ", ".join(f"{one.flow_name}/{one.name}" for one in served)
+        print(f"Serving {names}; daily at {at:%H:%M} UTC  (Ctrl-C stops)", flush=True)
+        with suppress(KeyboardInterrupt):
+            asyncio.run(runner.start())
+
+
+def demo_folder(settings: Settings, domain: str) -> str:
+    """Where `headgate demo` puts its data."""
+    return str(settings.home / "demo" / domain)
+
+
+def _infra() -> Path:
+    return datasets.pipeline().parent / "infra"

@@ -1,0 +1,53 @@
+"""Versions from real bundles without a registry, and their replays; as a program, one that can be killed.
+
+HEADGATE_HOME=… python -m decisions.replaying NUMBER BUNDLE
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from headgate import settings as settings_module
+from headgate.decisions.replay import Asked, Replayed, run
+from headgate.domains.adclicks.predictor import Predictor
+from headgate.registry.bundle import bundle_id
+from headgate.registry.ledger import Entry, Ledger
+from headgate.registry.versions import Version
+from headgate.settings import Settings
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+END = START + timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version with its predictor."""
+
+    version: Version
+    predictor: Predictor
+
+
+def load(bundle: Path, number: int) -> Loaded:
+    """The version `number` that `bundle` is."""
+    version = Version("adclicks", number, bundle_id(bundle), f"run-{number}", str(bundle), (), "None", {}, 0, 0)
+    return Loaded(version, Predictor(bundle))
+
+
+def passed(folder: Path, loaded: dict[int, Loaded]) -> Settings:
+    """A state folder whose ledger lets these versions serve."""
+    here = replace(settings_module.load(), home=folder)
+    for one in loaded.values():
+        number, bundle = one.version.number, one.version.bundle
+        Ledger(here).append(Entry("adclicks", "verdict", "gate", to_version=number, bundle=bundle, ruling="passed"))
+    return here
+
+
+def again(here: Settings, one: Loaded, since: datetime = START, until: datetime = END, **how: Any) -> Replayed:
+    """Decide the time from `since` to `until` again."""
+    return run(here, one.version, one.predictor, Asked("adclicks", since, until, **how), "me")
+
+
+if __name__ == "__main__":
+    again(settings_module.load(), load(Path(sys.argv[2]), int(sys.argv[1])))
