@@ -8,8 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from headgate import settings
-from headgate.commands import recovery
+from headgate.commands import backup, recovery, trace
+from headgate.commands.drill import drill
+from headgate.commands.gc import gc
 from headgate.commands.options import DomainName, Json, Out, answer, instant
+from headgate.commands.replay import replay
+from headgate.commands.schedule import schedule
+from headgate.commands.shadow import shadow
+from headgate.commands.watch import watch
 from headgate.domains.capacity import commands as capacity
 from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
 from headgate.errors import HeadgateError, UsageError
@@ -23,7 +29,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 data_app = typer.Typer(help="The datasets behind versions.", no_args_is_help=True)
+log_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(log_app, name="log")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(mask_app, name="mask")
 
@@ -153,9 +161,14 @@ def import_(
 @app.command()
 def retrain(
     domain: DomainName,
-    source: Annotated[str, typer.Option(help="A folder or an s3://bucket/prefix with the raw files.")],
+    source: Annotated[
+        str, typer.Option(help="A folder or an s3://bucket/prefix with the raw files; log is the decision log.")
+    ],
     as_of: Annotated[
         str | None, typer.Option(metavar="DATE", help="Use nothing known later, e.g. 2026-01-22 or 2026-01-22T06:00Z.")
+    ] = None,
+    outcomes: Annotated[
+        str | None, typer.Option(help="With --source log: a folder or an s3://bucket/prefix with what came of it.")
     ] = None,
     recalibrate_only: Annotated[
         bool, typer.Option("--recalibrate-only", help="Keep the champion's model and set only its thresholds anew.")
@@ -166,7 +179,15 @@ def retrain(
     """Retrain, judge, and promote if the gate lets it through."""
     from headgate.retraining import retrain as run
 
-    outcome = run(settings.load(), domain, source, instant(as_of), recalibrate_only=recalibrate_only, seed=seed)
+    outcome = run(
+        settings.load(),
+        domain,
+        source,
+        instant(as_of),
+        outcomes=outcomes,
+        recalibrate_only=recalibrate_only,
+        seed=seed,
+    )
     answer(outcome, json, outcome.words)
     raise typer.Exit(outcome.exit_code)
 
@@ -288,20 +309,16 @@ def serve(
     listen(chosen, host, free)
 
 
-for command in (
-    recovery.rollback,
-    recovery.hold,
-    recovery.release,
-    recovery.canary,
-    recovery.ledger,
-    recovery.registrar,
-):
-    app.command()(command)
-app.command()(capacity.forecast)
-app.command()(capacity.explain)
-app.command()(capacity.whatif)
-app.command()(capacity.track)
-app.command()(capacity.headroom)
+PANELS: dict[str, tuple[Any, ...]] = {
+    "Who decides": (recovery.rollback, recovery.hold, recovery.release, recovery.canary, shadow),
+    "What happened": (recovery.ledger, trace.trace, replay),
+    "Day and night": (recovery.registrar, watch, schedule, backup.backup, backup.restore, gc, drill),
+    "Load": (capacity.forecast, capacity.explain, capacity.whatif, capacity.track, capacity.headroom),
+}
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+log_app.command("export")(trace.log_export)
 
 
 @app.command()

@@ -116,6 +116,17 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What a domain supplies of its live decisions. The log, the watch, the shadow and replays are made of it."""
+
+    logged: Mapping[str, pl.DataType]  # the domain's own columns of a row of the decision log
+    export: Callable[[Settings, Path, str | None], Exported]  # (…, out, outcomes): the log → the raw schema
+    redecide: Callable[[Any, pl.DataFrame], pl.DataFrame]  # (predictor, logged rows) → slice, score, threshold, against
+    recompute: Callable[[Read, datetime, datetime], Iterator[Part]]  # the parts of [since, until), their inputs rebuilt
+    watched: Callable[[pl.DataFrame], pl.DataFrame]  # logged rows → unit, slice, good (null: not known), against
+
+
+@dataclass(frozen=True)
 class Domain:
     """Everything that differs between domains, and nothing else."""
 
@@ -136,15 +147,11 @@ class Domain:
     noticed: str  # what a noticed row is, in words: invalid, outside its band
     score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
     routes: Callable[[Slots, Recorder], list[Any]]  # they tell the recorder every decision before it is answered
-    logged: Mapping[str, pl.DataType]  # the domain's own columns of a row of the decision log
-    export: Callable[[Settings, Path, str | None], Exported]  # (…, out, outcomes): the log → the raw schema
-    redecide: Callable[[Any, pl.DataFrame], pl.DataFrame]  # (predictor, logged rows) → slice, score, threshold, against
-    recompute: Callable[[Read, datetime, datetime], Iterator[Part]]  # the parts of [since, until), their inputs rebuilt
-    watched: Callable[[pl.DataFrame], pl.DataFrame]  # logged rows → unit, slice, good (null: not known), against
     simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Mapping[str, int]  # days and sizes of the demonstration
     bring_in: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
+    live: Live | None = None  # None: it answers nothing that is logged
     promotion: Literal["auto", "review"] = "auto"
 
 

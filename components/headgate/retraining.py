@@ -90,7 +90,7 @@ def from_log(settings: Settings, domain: str, outcomes: str | None) -> str:
     if outcomes is not None:
         sources.check(outcomes)
     out = settings.home / "log" / domain / "raw"
-    print(domains.get(domain).export(settings, out, outcomes).words(), file=sys.stderr, flush=True)
+    print(domains.live(domain).export(settings, out, outcomes).words(), file=sys.stderr, flush=True)
     return str(out)
 
 

@@ -23,7 +23,7 @@ from headgate.settings import Settings
 
 from .rows import NOON, row
 
-export = domains.get("adclicks").export
+export = domains.live("adclicks").export
 
 
 def log(settings: Settings, clicks: Sequence[tuple[str, datetime]], **told: object) -> None:
@@ -122,7 +122,7 @@ def test_an_empty_log_and_a_domain_that_does_not_learn_from_it_are_refused(setti
     with pytest.raises(DataRefused, match="holds no click yet"):
         exported(settings, tmp_path / "out")
     with pytest.raises(UsageError, match="metrics system"):
-        domains.get("capacity").export(settings, tmp_path / "out", None)
+        domains.live("capacity").export(settings, tmp_path / "out", None)
 
 
 def test_a_snapshot_of_the_log_is_a_snapshot_of_what_was_served(settings, tmp_path, calm) -> None:

@@ -254,7 +254,7 @@ def test_a_dry_run_says_by_slice_what_a_replay_then_does_and_writes_nothing(
     assert dry.slices == done.slices
     rows = logged(home)
     against, was = pl.Series(decides(2, rows).values()), rows["against"]
-    good = domains.get("adclicks").watched(rows)["good"].fill_null(False)
+    good = domains.live("adclicks").watched(rows)["good"].fill_null(False)
     assert 0 < good.sum() < 600
     assert sum(one.decisions for one in dry.slices) == 600
     assert sum(one.newly_against for one in dry.slices) == (against & ~was).sum()
@@ -428,7 +428,7 @@ def test_rebuilt_vectors_are_those_that_were_served_whatever_the_log_says(
     since, until = START + timedelta(microseconds=HISTORY, hours=1), START + timedelta(hours=39)
     inside = right.filter(pl.col("decided_at").is_between(since, until, closed="left"))
     read = partial(parts, home, "adclicks")
-    rebuilt = pl.concat(rows for _, rows in domains.get("adclicks").recompute(read, since, until))
+    rebuilt = pl.concat(rows for _, rows in domains.live("adclicks").recompute(read, since, until))
     told = ("decision_id", "features")
     assert rebuilt.select(told).sort("decision_id").equals(inside.select(told).sort("decision_id"))
     done = again(home, loaded[2], since, until, mode="recompute")

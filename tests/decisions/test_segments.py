@@ -246,6 +246,20 @@ def test_on_a_full_disk_answers_go_on_and_the_lost_rows_are_counted_exactly(sett
     assert f"{lost} are missing" in " ".join(said)
 
 
+def test_a_request_that_fits_only_in_part_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
+    recorder = Segments(settings)
+    recorder.record("adclicks", rows(["first"]))
+    (segment,) = open_folder(settings, "adclicks").glob("*.seg")
+    before = segment.stat().st_size
+    with small_files(tmp_path) as (fill, _):
+        fill()
+        recorder.record("adclicks", rows([f"{n}" for n in range(100)]))
+        assert segment.stat().st_size == before
+        recorder.record("adclicks", rows(["small"]))
+    assert ids_in(settings) == ["first", "small"]
+    assert [(gap.rows, gap.damaged) for gap in gaps(settings, "adclicks")] == [(100, 0)]
+
+
 def test_where_nothing_can_be_written_at_first_it_is_said_and_noted_as_soon_as_it_can(settings, caplog) -> None:
     settings.home.mkdir()
     (settings.home / "log").write_text("a file where a folder should be")

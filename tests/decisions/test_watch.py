@@ -269,7 +269,7 @@ def told(day: pl.DataFrame, against: pl.Expr) -> list[tally.Finding]:
 
 
 def test_a_simulated_attack_under_a_good_rule_shows_no_harm(attacked: pl.DataFrame) -> None:
-    assert attacked["against"].mean() > 0.15, "much is invalid"
+    assert attacked["against"].mean() > 0.1, "much is invalid"
     assert not [one for one in told(attacked, pl.col("against")) if one.harm]
 
 

@@ -125,7 +125,6 @@ ROOMS = Domain(
     noticed="outside their interval",
     score=score,
     routes=lambda slots, recorder: [],
-    logged={},
     simulate=simulate,
     scenarios={"calm": "nothing happens"},
     demo={"days": 42},

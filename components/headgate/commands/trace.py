@@ -7,8 +7,6 @@ import typer
 from headgate import settings
 from headgate.commands.options import DomainName, Json, Out, answer
 
-log_app = typer.Typer(help="The log of what was decided.", no_args_is_help=True)
-
 
 def trace(
     decision: Annotated[str, typer.Argument(metavar="DECISION", help="A decision_id, as the endpoint answers it.")],
@@ -21,7 +19,6 @@ def trace(
     answer(told, json, told.words())
 
 
-@log_app.command("export")
 def log_export(
     domain: DomainName,
     out: Out,
@@ -36,5 +33,5 @@ def log_export(
 
     if outcomes is not None:
         sources.check(outcomes)
-    report = domains.get(domain).export(settings.load(), out, outcomes)
+    report = domains.live(domain).export(settings.load(), out, outcomes)
     answer(report, json, report.words())

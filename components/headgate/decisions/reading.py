@@ -54,7 +54,7 @@ class Gap:
 
 def schema(domain: str) -> dict[str, pl.DataType]:
     """The columns of a logged row of `domain`."""
-    return COMMON | dict(domains.get(domain).logged)
+    return COMMON | dict(domains.live(domain).logged)
 
 
 def parts(
@@ -123,7 +123,7 @@ def effective(settings: Settings, domain: str, rows: pl.DataFrame, part: str | N
         .with_columns(replay=pl.lit(path.parent.name))
         .collect()
         for path in sorted(home.glob(f"*/{name}.parquet"))
-        if path.parent.name != RULINGS and not path.parent.name.startswith(".")
+        if path.parent.name != RULINGS and not path.parent.name.startswith(".") and not path.name.startswith(".")
     ]
     held = rows.with_columns(replay=pl.lit(None, pl.String), ruled=pl.lit(False))
     if corrected:

@@ -162,16 +162,16 @@ def _decided(
     settings: Settings, domain: Domain, version: Version, predictor: Any, asked: Asked, identity: str
 ) -> Replayed:
     """Go through the log part by part; what differs is published unless it is a dry run."""
-    read = partial(reading.parts, settings, domain.name)
-    logged = read if asked.mode == "logged" else partial(domain.recompute, read)
+    live, read = domains.live(domain.name), partial(reading.parts, settings, domain.name)
+    logged = read if asked.mode == "logged" else partial(live.recompute, read)
     named = {"version": version.number, "bundle": version.bundle, "mode": asked.mode}
     tallies, ruled, undecided = [_tally(_NOTHING)], 0, 0
     for part, rows in logged(asked.since, asked.until):
         if asked.pending:
             rows = rows.filter(pl.col("role") == "default")
         held = reading.effective(settings, domain.name, rows, part)
-        told = held.select("decision_id", "ruled", before="against", good=domain.watched(held)["good"])
-        told = told.hstack(domain.redecide(predictor, held))
+        told = held.select("decision_id", "ruled", before="against", good=live.watched(held)["good"])
+        told = told.hstack(live.redecide(predictor, held))
         known = told.filter(pl.col("against").is_not_null())
         undecided += len(told) - len(known)
         differs = known.filter(pl.col("against") != pl.col("before"))

@@ -132,8 +132,8 @@ def compare(settings: Settings, domain: Domain, other: Predictor, since: datetim
 
 def _count(domain: Domain, other: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
     """Sums by slice and unit of what both decide."""
-    would = domain.redecide(other, rows)["against"].alias("would")
-    both = domain.watched(rows).with_columns(would).drop_nulls(["would", "against"])
+    would = domains.live(domain.name).redecide(other, rows)["against"].alias("would")
+    both = domains.live(domain.name).watched(rows).with_columns(would).drop_nulls(["would", "against"])
     good = pl.col("good").fill_null(False)
     newly, freed = pl.col("would") & ~pl.col("against"), pl.col("against") & ~pl.col("would")
     counted = {"decisions": pl.lit(True), "against": pl.col("against"), "would": pl.col("would")}

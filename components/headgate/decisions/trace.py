@@ -31,18 +31,16 @@ class Trace:
     def words(self) -> str:
         """The story, from the decision to what holds now."""
         row = self.decision
-        lines = [
-            f"{row['decision_id']}: {self.domain}, {_at(row['decided_at'])}",
-            f"  decided   {self._ruled(row['against'])}, slice {row['slice'] or 'none'}, as {row['role']}",
-            f"  version   {row['version']}, bundle {row['bundle']}",
-            f"  run       {self.run_id or 'unknown: neither ledger nor registry tells'}",
-            f"  data      {self.data or 'unknown'}",
-            f"  companion {row['companions'] or 'none'}",
-        ]
-        told = {name: value for name, value in row.items() if name not in COMMON and not isinstance(value, list)}
-        lines += [
-            f"  {name:<14} {_at(v) if isinstance(v, datetime) else v}" for name, v in told.items() if v is not None
-        ]
+        own = {name: value for name, value in row.items() if name not in COMMON and not isinstance(value, list)}
+        facts = {
+            "decided": f"{self._ruled(row['against'])}, slice {row['slice'] or 'none'}, as {row['role']}",
+            "version": f"{row['version']}, bundle {row['bundle']}",
+            "run": self.run_id or "unknown: neither ledger nor registry tells",
+            "data": self.data or "unknown",
+            "companions": row["companions"] or "none",
+        } | {name: _shown(value) for name, value in own.items() if value not in (None, "")}
+        lines = [f"{row['decision_id']}: {self.domain}, {_at(row['decided_at'])}"]
+        lines += [f"  {name:<15} {value}" for name, value in facts.items()]
         lines.append(f"The ledger about version {row['version']}:" if self.ledger else "The ledger does not know it.")
         lines += [f"  {e['at'][:19]} {e['what']} by {e['who']}: {e['ruling']} {e['why']}".rstrip() for e in self.ledger]
         for one in self.corrections:
@@ -109,6 +107,12 @@ def _corrections(settings: Settings, domain: str, part: str, decision_id: str) -
         rows = pl.scan_parquet(path, glob=False).filter(pl.col("decision_id") == decision_id).collect()
         found += [{"by": path.parent.name} | row for row in rows.to_dicts()]
     return sorted(found, key=lambda one: (one["by"] == RULINGS, str(one.get("corrected_at", ""))))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return _at(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _at(instant: datetime) -> str:

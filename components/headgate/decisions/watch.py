@@ -105,7 +105,7 @@ class Watcher:
                 later = later or len(today) < len(mine)
                 if len(today):
                     rows += len(today)
-                    watched = self._domain.watched(today)
+                    watched = domains.live(self._domain.name).watched(today)
                     good = state.good(watched)
                     before = self._before(previous, today.filter(good))
                     upto = today["decided_at"][-1]
@@ -128,7 +128,7 @@ class Watcher:
             log.error("%s is not held against version %s: %s", self._domain.name, previous, error)
         if previous is None or self._loaded is None or self._loaded[0] != previous:
             return pl.Series([None] * len(rows), dtype=pl.Boolean)
-        decided: pl.Series = self._domain.redecide(self._loaded[1], rows)["against"]
+        decided: pl.Series = domains.live(self._domain.name).redecide(self._loaded[1], rows)["against"]
         return decided
 
     def _act(self, watch: "Watch", where: Standing, looked: Looked) -> Looked:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from headgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from headgate.domain import Domain
+    from headgate.domain import Domain, Live
 
 NAMES = ("adclicks", "capacity")
 
@@ -18,3 +18,11 @@ def get(name: str) -> "Domain":
     module = import_module(f"headgate.domains.{name}.domain")
     domain: Domain = getattr(module, name.upper())
     return domain
+
+
+def live(name: str) -> "Live":
+    """What `name` supplies of its live decisions; UsageError if nothing of it is logged."""
+    found = get(name).live
+    if found is None:
+        raise UsageError(f"{name} logs no decisions, so there are none to read, watch or decide again.")
+    return found

@@ -52,9 +52,9 @@ def attack_is_no_fault(world: World, taken_out: bool) -> str:
         here.promote(before)
         here.promote(good)
         if taken_out:  # every click counts as of one who is known to be good: the rate of decisions against decides
-            watched = world.domain.watched
-            naive = replace(world.domain, watched=lambda rows: watched(rows).with_columns(good=pl.lit(True)))
-            stack.enter_context(mock.patch.object(domains, "get", return_value=naive))
+            live = domains.live(NAME)
+            naive = replace(live, watched=lambda rows: live.watched(rows).with_columns(good=pl.lit(True)))
+            stack.enter_context(mock.patch.object(domains, "live", return_value=naive))
         clicks = traffic(raw, attacked)
         since = datetime.now(UTC)
         here.log(clicks, good, since)
@@ -75,7 +75,7 @@ def _differing(here: Scratch, number: int) -> int:
     wrong = 0
     for part, rows in parts(here.settings, NAME):
         holds = effective(here.settings, NAME, rows, part)
-        wrong += int((holds["against"] != domain.redecide(predictor, rows)["against"]).sum())
+        wrong += int((holds["against"] != domains.live(NAME).redecide(predictor, rows)["against"]).sum())
     return wrong
 
 

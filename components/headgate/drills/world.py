@@ -167,11 +167,11 @@ class Scratch:
     def log(self, clicks: pl.DataFrame, version: versions.Version, at: datetime) -> None:
         """Log `clicks` (of `traffic`) as decided by `version`, 20 µs apart from `at` on."""
         predictor = Predictor(versions.fetch(version, self.settings))
-        vectors = clicks.select(FEATURES).cast(pl.Float32).to_numpy()
+        vectors = clicks["features"].to_numpy()
         decided = predictor.decide_vectors(vectors, device_codes(clicks["device"]))
         threshold = pl.Series(decided.threshold)
         when = pl.Series(range(0, 20 * len(clicks), 20), dtype=pl.Int64).cast(pl.Duration("us")) + at
-        rows = clicks.drop(FEATURES).with_columns(
+        rows = clicks.with_columns(
             decision_id=pl.format("{}-drill-{}", pl.lit(f"{at:%Y%m%d}"), pl.int_range(pl.len())),
             decided_at=when,
             version=version.number,
@@ -180,7 +180,6 @@ class Scratch:
             role=pl.lit("champion"),
             slice=pl.Series(predictor.slices, dtype=pl.String).gather(pl.Series(decided.leaf)),
             against=decided.invalid,
-            features=pl.Series(vectors),
             score=decided.score,
             threshold=threshold.set(threshold.is_infinite(), None),
         )
@@ -203,11 +202,14 @@ def scratch() -> Iterator[Scratch]:
 
 
 def traffic(raw: Path, day: datetime) -> pl.DataFrame:
-    """The clicks of one day with their vectors: the columns of the raw schema, then `FEATURES`."""
+    """The clicks of one day, each once: the columns of the raw schema, and their vectors in `features`."""
     days = tuple((day - timedelta(days=back)).date() for back in (2, 1, 0))
     (*_, (_, table)) = by_day(raw, days, day, day + timedelta(days=1))
-    clicks = pl.read_parquet(raw / "clicks" / f"{day:%Y-%m-%d}.parquet")
-    vectors = table.select("click_id", *FEATURES).unique("click_id", keep="first", maintain_order=True)
-    return clicks.join(vectors, on="click_id", how="inner", maintain_order="left").unique(
-        "click_id", maintain_order=True
+    vectors = table.select("click_id", features=pl.concat_arr(pl.col(name).cast(pl.Float32) for name in FEATURES))
+    clicks, once = (
+        pl.read_parquet(raw / "clicks" / f"{day:%Y-%m-%d}.parquet"),
+        {"keep": "first", "maintain_order": True},
+    )
+    return clicks.unique("click_id", **once).join(
+        vectors.unique("click_id", **once), on="click_id", maintain_order="left"
     )

@@ -1,6 +1,6 @@
 """`adclicks` as a value of the contract."""
 
-from headgate.domain import Domain, late
+from headgate.domain import Domain, Live, late
 from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.judge import judge
 from headgate.domains.adclicks.limits import LIMITS
@@ -27,11 +27,13 @@ ADCLICKS = Domain(
     noticed="invalid",
     score=late("headgate.domains.adclicks.batch:score"),
     routes=late("headgate.domains.adclicks.routes:routes"),
-    logged=LOGGED,
-    export=late("headgate.domains.adclicks.exported:export"),
-    redecide=late("headgate.domains.adclicks.again:redecide"),
-    recompute=late("headgate.domains.adclicks.again:recompute"),
-    watched=late("headgate.domains.adclicks.watched:watched"),
+    live=Live(
+        logged=LOGGED,
+        export=late("headgate.domains.adclicks.exported:export"),
+        redecide=late("headgate.domains.adclicks.again:redecide"),
+        recompute=late("headgate.domains.adclicks.again:recompute"),
+        watched=late("headgate.domains.adclicks.watched:watched"),
+    ),
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget

@@ -1,6 +1,6 @@
 """`capacity` as a value of the contract."""
 
-from headgate.domain import Domain, late
+from headgate.domain import Domain, Live, late
 from headgate.domains.capacity.expectations import EXPECTATIONS
 from headgate.domains.capacity.limits import LIMITS
 from headgate.domains.capacity.logged import LOGGED
@@ -25,11 +25,13 @@ CAPACITY = Domain(
     noticed="outside their 90 % band",
     score=late("headgate.domains.capacity.batch:score"),
     routes=late("headgate.domains.capacity.routes:routes"),
-    logged=LOGGED,
-    export=late("headgate.domains.capacity.logged:export"),
-    redecide=late("headgate.domains.capacity.again:redecide"),
-    recompute=late("headgate.domains.capacity.again:recompute"),
-    watched=late("headgate.domains.capacity.watched:watched"),
+    live=Live(
+        logged=LOGGED,
+        export=late("headgate.domains.capacity.logged:export"),
+        redecide=late("headgate.domains.capacity.again:redecide"),
+        recompute=late("headgate.domains.capacity.again:recompute"),
+        watched=late("headgate.domains.capacity.watched:watched"),
+    ),
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 70, "regions": 2, "services": 3, "weekly_years": 6},
