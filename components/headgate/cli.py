@@ -252,7 +252,7 @@ def evaluate(
     on: Annotated[Path, typer.Option("--on", help="A folder of raw files with their outcomes.")],
     version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
     since: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="What is older is history for the features only.")
+        str | None, typer.Option("--from", metavar="TIME", help="What is older is history only, and not scored.")
     ] = None,
     json: Json = False,
 ) -> None:

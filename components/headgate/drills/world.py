@@ -206,10 +206,7 @@ def traffic(raw: Path, day: datetime) -> pl.DataFrame:
     days = tuple((day - timedelta(days=back)).date() for back in (2, 1, 0))
     (*_, (_, table)) = by_day(raw, days, day, day + timedelta(days=1))
     vectors = table.select("click_id", features=pl.concat_arr(pl.col(name).cast(pl.Float32) for name in FEATURES))
-    clicks, once = (
-        pl.read_parquet(raw / "clicks" / f"{day:%Y-%m-%d}.parquet"),
-        {"keep": "first", "maintain_order": True},
-    )
-    return clicks.unique("click_id", **once).join(
-        vectors.unique("click_id", **once), on="click_id", maintain_order="left"
-    )
+    once = vectors.unique("click_id", keep="first", maintain_order=True)
+    clicks = pl.read_parquet(raw / "clicks" / f"{day:%Y-%m-%d}.parquet")
+    unique = clicks.unique("click_id", keep="first", maintain_order=True)
+    return unique.join(once, on="click_id", maintain_order="left")
