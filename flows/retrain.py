@@ -19,10 +19,13 @@ from prefect.states import Completed, Failed
 
 from headgate import domains, schedule, settings, stages
 from headgate.data import datasets
+from headgate.decisions import alerts
+from headgate.decisions.shadow import shadow_check
 from headgate.domain import Domain, Request
 from headgate.errors import DataRefused, HeadgateError
 from headgate.gate.checks import Verdict
 from headgate.gate.judge import judge
+from headgate.gate.matured import worsened
 from headgate.outcome import Outcome, begin, days_judged, step
 from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
@@ -112,6 +115,8 @@ def candidate(here: settings.Settings, domain: Domain, request: Request, decides
             return Outcome.data_refused(domain.name, request, run_id, str(refusal))
         held_against = [versions.fetch(one, here) if one else None for one in (decides.now, decides.last_week)]
         verdict = judged(domain, work, *held_against)
+        if decides.now and held_against[0]:
+            matured(here, domain, work, request, decides.now, held_against[0])
         record(here, domain, run_id, work)
         version = register(domain, here, run_id, work, request, verdict)
         result, waits = promote(here, domain, version, verdict)
@@ -170,6 +175,20 @@ def judged(domain: Domain, work: Path, champion: Path | None, last_week: Path | 
         return judge(domain, work, champion, last_week)
 
 
+@task
+def matured(
+    here: settings.Settings, domain: Domain, work: Path, request: Request, champion: versions.Version, bundle: Path
+) -> None:
+    """Tell people where labels that came since show the champion to be worse than its gate saw."""
+    ledger = Ledger(here)
+    known = alerts.told(ledger.entries(domain.name))
+    for metric, words in worsened(bundle, work / "champion", domain.metrics, domain.limits).items():
+        key = f"matured:{champion.number}:{metric}:{request.as_of:%Y-%m-%d}"
+        if key not in known:
+            said = f"Version {champion.number}, the champion: {words}"
+            alerts.tell(here, ledger, alerts.Alert(domain.name, "matured labels", key, said))
+
+
 @task(**RETRIED)
 def record(here: settings.Settings, domain: Domain, run_id: str, work: Path) -> dict[str, Any]:
     """Commit and push the run's data under DVC, and log the lock that leads back to it."""
@@ -203,6 +222,9 @@ def promote(here: settings.Settings, domain: Domain, version: versions.Version, 
             if now.champion == version.number:
                 return "promoted", ""
             waits = "" if verdict.ruling == "passed" else "The gate asks for a reviewer."
+            if domain.limits.shadow_decisions:
+                shadowed = shadow_check(here, domain.name, str(version.number))
+                waits = waits or ("" if shadowed.outcome == "passed" else shadowed.sentence)
             if domain.promotion == "review":
                 waits = f"A reviewer promotes {domain.name}."
             if held := now.held():

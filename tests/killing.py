@@ -1,8 +1,9 @@
 """Kill a process with SIGKILL at its n-th external write, to see what the next one finds.
 
 An external write is a commit of a transaction that wrote (any SQLAlchemy engine: ledger, MLflow's store), an HTTP
-request that writes (whatever goes through urllib3: MLflow's client, boto3), or a rename. Each is met *before* it
-happens: what stood when the n-th is met is what the one before it left, so all n together leave no state out.
+request that writes (through urllib3: MLflow's client, boto3; through httpx: Prefect's), or a rename. Each is met
+*before* it happens: what stood when the n-th is met is what the one before it left, so all n together leave no state
+out.
 
 For a function, `outcome = run(n, function, *arguments)`: in a process of its own, forked from one that has imported
 the heavy libraries already. For a command line, `command(n, "headgate.cli", "retrain", …)`. With n = 0 nothing is
@@ -29,6 +30,9 @@ KINDS = ("commit", "http", "rename")
 #: Statements that write nothing, and HTTP methods that do not.
 READS = ("SELECT", "PRAGMA", "BEGIN", "SHOW", "WITH")
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+#: Prefect asks by POST, and sends logs when it likes: two runs alike would not write alike often.
+ASKS = re.compile(r"/(filter|count|logs)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,20 @@ def run(n: int, work: Callable[..., Any], *arguments: Any, kinds: Collection[str
     return Outcome(True, n - 1) if said is None else Outcome(False, said)
 
 
-def command(n: int, module: str, *arguments: str, env: Mapping[str, str], timeout: float = 600) -> Outcome:
-    """`python -m module arguments` in a process that kills itself at its `n`-th write; 0 only counts them."""
-    line = [sys.executable, __file__, str(n), module, *arguments]
+def command(
+    n: int,
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    kinds: Collection[str] = KINDS,
+    after: str = "",
+    timeout: float = 600,
+) -> Outcome:
+    """`python -m module arguments` in a process that kills itself at its `n`-th write; 0 only counts them.
+
+    With `after`, the writes that come after the first rename to a file or folder of that name.
+    """
+    line = [sys.executable, __file__, str(n), ",".join(kinds), after, module, *arguments]
     done = subprocess.run(line, env=dict(env), cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode == -signal.SIGKILL:
         return Outcome(True, n - 1)
@@ -81,22 +96,28 @@ def process(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Connection]
     return started, here
 
 
-def arm(n: int, kinds: Collection[str] = KINDS) -> Callable[[], int]:
+def arm(n: int, kinds: Collection[str] = KINDS, after: str = "") -> Callable[[], int]:
     """Let this process kill itself at its `n`-th write, or never for 0; a function that says how many there were."""
-    count = 0
+    count, begun = 0, not after
 
     def write() -> None:
         nonlocal count
-        count += 1
-        if count == n:
+        count += begun
+        if begun and count == n:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if "commit" in kinds:
         _before_commits(write)
     if "http" in kinds:
         _before_requests(write)
-    if "rename" in kinds:
-        _before_renames(write)
+
+    def rename(target: Any) -> None:
+        nonlocal begun
+        if "rename" in kinds:
+            write()
+        begun = begun or Path(target).name == after
+
+    _before_renames(rename)
     return lambda: count
 
 
@@ -119,6 +140,7 @@ def _before_commits(write: Callable[[], None]) -> None:
 
 
 def _before_requests(write: Callable[[], None]) -> None:
+    import httpx
     from urllib3.connectionpool import HTTPConnectionPool
 
     send = HTTPConnectionPool.urlopen
@@ -130,16 +152,33 @@ def _before_requests(write: Callable[[], None]) -> None:
 
     HTTPConnectionPool.urlopen = urlopen  # type: ignore[method-assign]
 
+    handle, handle_async = httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request
 
-def _before_renames(write: Callable[[], None]) -> None:
+    def noted(request: httpx.Request) -> None:
+        if request.method not in SAFE and not ASKS.search(request.url.path):
+            write()
+
+    def sync(self: Any, request: httpx.Request) -> httpx.Response:
+        noted(request)
+        return handle(self, request)
+
+    async def later(self: Any, request: httpx.Request) -> httpx.Response:
+        noted(request)
+        return await handle_async(self, request)
+
+    httpx.HTTPTransport.handle_request = sync  # type: ignore[method-assign]
+    httpx.AsyncHTTPTransport.handle_async_request = later  # type: ignore[method-assign]
+
+
+def _before_renames(write: Callable[[Any], None]) -> None:
     from headgate import files
 
     def before(owner: Any, name: str) -> None:
         whole = getattr(owner, name)
 
-        def renamed(*arguments: Any, **named: Any) -> Any:
-            write()
-            return whole(*arguments, **named)
+        def renamed(draft: Any, target: Any, **named: Any) -> Any:
+            write(target)
+            return whole(draft, target, **named)
 
         setattr(owner, name, renamed)
 
@@ -170,9 +209,9 @@ def _server() -> Any:
 def _main() -> None:
     import runpy
 
-    n, module = int(sys.argv[1]), sys.argv[2]
-    written = arm(n)
-    sys.argv = [module, *sys.argv[3:]]
+    n, kinds, after, module = int(sys.argv[1]), sys.argv[2].split(","), *sys.argv[3:5]
+    written = arm(n, kinds, after)
+    sys.argv = [module, *sys.argv[5:]]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

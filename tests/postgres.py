@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,13 +37,22 @@ class Postgres:
         """The address of a database, as SQLAlchemy names it."""
         return f"postgresql{'+' if driver else ''}{driver}://postgres@/{name}?host={self.socket}"
 
-    def execute(self, statement: str, database: str = "postgres") -> None:
+    def execute(self, statement: str) -> None:
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def ask(self, question: str) -> int:
+        """The one number that answers `question`."""
+        with closing(self._connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(question)
+            return int(cursor.fetchone()[0])
+
+    def _connect(self) -> Any:
         import psycopg2
 
-        connection = psycopg2.connect(host=str(self.socket), user="postgres", dbname=database)
+        connection = psycopg2.connect(host=str(self.socket), user="postgres", dbname="postgres")
         connection.autocommit = True  # a database is not made within a transaction
-        with closing(connection), connection.cursor() as cursor:
-            cursor.execute(statement)
+        return connection
 
 
 def programs() -> Path | None:

@@ -296,11 +296,15 @@ def _restore(archive: Path, settings: Settings) -> None:
     restore(archive, settings)
 
 
-def test_a_backup_that_is_killed_leaves_nothing_that_restore_accepts(place: Place) -> None:
+EVERY = pytest.param(1, marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize("every", [4, EVERY])
+def test_a_backup_that_is_killed_leaves_nothing_that_restore_accepts(place: Place, every: int) -> None:
     out = place.scratch / "killed.tar"
     writes = killing.run(0, _back_up, place.settings, out).writes
     out.unlink()
-    for n in range(1, writes + 1):
+    for n in range(writes, 0, -every):
         assert killing.run(n, _back_up, place.settings, out).killed
         assert not out.exists()
         _let_leases_run_out(place.settings)
@@ -309,11 +313,12 @@ def test_a_backup_that_is_killed_leaves_nothing_that_restore_accepts(place: Plac
     restore(out, place.into())
 
 
-def test_a_restore_that_is_killed_leaves_all_or_nothing(place: Place) -> None:
+@pytest.mark.parametrize("every", [4, EVERY])
+def test_a_restore_that_is_killed_leaves_all_or_nothing(place: Place, every: int) -> None:
     made, there = Path(place.backup().file), place.into()
     writes = killing.run(0, _restore, made, there).writes
     shutil.rmtree(there.home)
-    for n in range(1, writes + 1):
+    for n in range(writes, 0, -every):
         assert killing.run(n, _restore, made, there).killed
         assert not there.home.exists()
     restore(made, there)
@@ -355,12 +360,12 @@ def _consistent(place: Place, rounds: int) -> None:
 
 
 def test_a_backup_while_another_process_promotes_is_of_one_moment(place: Place) -> None:
-    _consistent(place, rounds=3)
+    _consistent(place, rounds=2)
 
 
 @pytest.mark.nightly
 def test_many_backups_while_another_process_promotes_are_each_of_one_moment(place: Place) -> None:
-    _consistent(place, rounds=40)
+    _consistent(place, rounds=25)
 
 
 def test_a_backup_that_took_too_long_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

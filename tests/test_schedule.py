@@ -1,6 +1,11 @@
 """The daily schedule: which days are due, what a late run asks for, what is served, and what becomes of dead runs."""
 
 import ast
+import os
+import signal
+import subprocess
+import sys
+import time as clock
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -280,3 +285,54 @@ def test_the_automation_is_there_once_and_brought_up_to_date(prefect: None) -> N
         (again,) = client.read_automations_by_name("headgate-zombies")
     assert again.enabled
     assert again.trigger.within == timedelta(minutes=4)
+
+
+#: A flow that ends with a name of its own, at once or never.
+FLOW = """
+import sys, time
+from prefect import flow
+from prefect.states import Completed
+
+@flow(name="zombie-test", flow_run_name=sys.argv[1])
+def run():
+    time.sleep(float(sys.argv[2]))
+    return Completed(name="Promoted")
+
+run()
+"""
+
+
+@pytest.mark.nightly
+def test_a_run_whose_process_is_gone_is_marked_as_crashed_and_one_that_ended_is_not(
+    prefect: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.settings import PREFECT_API_URL
+
+    declared = (ROOT / "infra" / "automations.yaml").read_text()
+    (tmp_path / "automations.yaml").write_text(declared.replace("within: 240", "within: 15"))
+    monkeypatch.setattr(schedule, "_infra", lambda: tmp_path)
+    schedule.see_to_automations()
+    script = tmp_path / "zombie.py"
+    script.write_text(FLOW)
+    env = os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value(), "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+
+    def state(client: Any, name: str) -> str:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"name": {"any_": [name]}}))
+        return runs[0].state.name if runs else ""
+
+    def until(client: Any, name: str, wanted: str) -> None:
+        deadline = clock.monotonic() + 120
+        while state(client, name) != wanted:
+            assert clock.monotonic() < deadline, f"{name} is {state(client, name) or 'not there'}, and not {wanted}"
+            clock.sleep(0.5)
+
+    with get_client(sync_client=True) as client:
+        subprocess.run([sys.executable, script, "ends", "3"], env=env, check=True, timeout=120)
+        with subprocess.Popen([sys.executable, script, "dies", "1000"], env=env) as process:
+            until(client, "dies", "Running")
+            clock.sleep(3)  # its first heartbeat is on its way
+            process.send_signal(signal.SIGKILL)
+        until(client, "dies", "Crashed")
+        assert state(client, "ends") == "Promoted"

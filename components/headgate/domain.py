@@ -137,7 +137,7 @@ class Domain:
     expectations: Sequence[Expectation]
     train: Callable[[Path, Path], None]
     calibrate: Callable[[Path, Path], None]
-    evaluate: Callable[[Path, Path, Path], None]  # (bundle, work, out): any version on the work's test rows
+    evaluate: Callable[[Path, Path, Path], None]  # (bundle, work, out): any version on the test rows, its lines first
     judge: Callable[[Path, Path | None], list[Check]]  # the domain's own checks: (work, champion's evaluation or None)
     plots: Callable[[Path, Path], None]  # (work, out): the pictures a reviewer wants
     metrics: tuple[Metric, ...]

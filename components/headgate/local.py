@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headgate import domains
+from headgate.commands.watch import follow
 from headgate.files import read_json, write_json
 from headgate.registry import versions
 from headgate.registry.registrar import Registrar
@@ -44,7 +45,7 @@ def demo(settings: Settings, *, serve: bool) -> int:
         if serve:
             own = [] if "headgate" in running(settings) else [decision_server(settings, domains.NAMES)]
             _tell_ports(settings, own)
-            with up(settings, own), _registrar(settings):
+            with up(settings, own), _guarded(settings):
                 _wait_for_champions(settings)
                 _serve(settings, [*own, *started])
             return 0
@@ -71,17 +72,22 @@ def _stores(settings: Settings) -> Iterator[list[Server]]:
 
 
 @contextmanager
-def _registrar(settings: Settings) -> Iterator[None]:
-    """Follow what people change in MLflow while the block runs."""
+def _guarded(settings: Settings) -> Iterator[None]:
+    """Follow what people change in MLflow, and watch the live decisions, while the block runs."""
     stopped = threading.Event()
     follows = Registrar(settings, domains.NAMES)
-    thread = threading.Thread(target=follows.run, args=(stopped,), name="headgate-registrar", daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=follows.run, args=(stopped,), name="headgate-registrar", daemon=True),
+        threading.Thread(target=follow, args=(settings, domains.NAMES, stopped), name="headgate-watch", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stopped.set()
-        thread.join(timeout=10)
+        for thread in threads:
+            thread.join(timeout=10)
 
 
 def _demo_data(settings: Settings, domain: str) -> tuple[str, datetime]:

@@ -183,35 +183,45 @@ def _fill_databases(settings: Settings, manifest: Manifest, scratch: Path) -> No
 
 
 def backup_drill(settings: Settings) -> None:
-    """Rehearse the loss of a state folder: back it up, let a byte go bad, restore it, and ask who decides on what data.
+    """Rehearse the loss of a state folder: back it up, lose it, restore it elsewhere, and ask who decides on what data.
 
-    The state folder is only read. Raises HeadgateError if recovery was not as promised.
+    For a scratch copy: its folder is away meanwhile. Raises HeadgateError if recovery was not as promised.
     """
     from headgate.batch import checkout
     from headgate.registry import versions
 
+    before = {name: versions.champion(versions.client(settings), name) for name in domains.NAMES}
+    if not any(before.values()):
+        raise UsageError(f"No version decides in {settings.home}, so there is nothing to rehearse.")
     with TemporaryDirectory(prefix=".tmp-headgate-", dir=settings.home.parent) as scratch:
-        made = Path(backup(settings, Path(scratch) / "backup.tar").file)
+        made, lost = Path(backup(settings, Path(scratch) / "backup.tar").file), Path(scratch) / "lost"
         there = replace(settings, home=Path(scratch) / "restored")
-        middle = made.stat().st_size // 2
-        _flip(made, middle)
+        settings.home.rename(lost)
         try:
+            _refuses_a_flipped_bit(made, there)
             restore(made, there)
-        except HeadgateError:
-            _flip(made, middle)
-        else:
-            raise HeadgateError("The drill failed: a backup in which a bit had flipped was restored.")
-        restore(made, there)
-        for name in domains.NAMES:
-            before = versions.champion(versions.client(settings), name)
-            after = versions.champion(versions.client(there), name)
-            if (before and (before.number, before.bundle)) != (after and (after.number, after.bundle)):
-                raise HeadgateError(f"The drill failed: of {name}, another version decides than before.")
-            if after is None:
-                continue
-            versions.fetch(after, there)  # verified against the hash that was judged
-            if after.tags.get(versions.TAG_DATA):
-                checkout(there, name, versions.CHAMPION, Path(scratch) / f"data-{name}")
+            for name, decided in before.items():
+                decides = versions.champion(versions.client(there), name)
+                if (decides and (decides.number, decides.bundle)) != (decided and (decided.number, decided.bundle)):
+                    raise HeadgateError(f"The drill failed: of {name}, another version decides than before.")
+                if decides is None:
+                    continue
+                versions.fetch(decides, there)  # verified against the hash that was judged
+                if decides.tags.get(versions.TAG_DATA):
+                    checkout(there, name, versions.CHAMPION, Path(scratch) / f"data-{name}")
+        finally:
+            lost.rename(settings.home)
+
+
+def _refuses_a_flipped_bit(archive: Path, there: Settings) -> None:
+    middle = archive.stat().st_size // 2
+    _flip(archive, middle)
+    try:
+        restore(archive, there)
+    except HeadgateError:
+        _flip(archive, middle)
+    else:
+        raise HeadgateError("The drill failed: a backup in which a bit had flipped was restored.")
 
 
 def _flip(path: Path, at: int) -> None:

@@ -162,16 +162,16 @@ def _end_stale_runs(domain: str) -> None:
     """
     import httpx
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
     from prefect.states import Crashed
 
-    only = FlowRunFilter.model_validate(
-        {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}, "name": {"like_": f"{domain} "}}
-    )
+    ours = FlowFilter.model_validate({"name": {"any_": ["retrain"]}})
+    unended = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
     try:
         with get_client(sync_client=True) as client:
-            for stale in client.read_flow_runs(flow_run_filter=only):
-                if stale.deployment_id is None:
+            for stale in client.read_flow_runs(flow_filter=ours, flow_run_filter=unended):
+                # Not by its name: a run has that only a moment after it was made, and people can change it.
+                if stale.deployment_id is None and stale.parameters.get("domain") == domain:
                     client.set_flow_run_state(stale.id, Crashed(message="Its process is gone."), force=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         address = os.environ["PREFECT_API_URL"]

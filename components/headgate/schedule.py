@@ -5,6 +5,7 @@ also one whose data was refused, is done; one that crashed, or that nothing ran 
 """
 
 import os
+import signal
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -180,6 +181,8 @@ def serve(settings: Settings, found: Mapping[str, str], at: time) -> None:
                 print(f"{name}: days were missed; they are caught up now, oldest first.")
         names = ", ".join(f"{one.flow_name}/{one.name}" for one in served)
         print(f"Serving {names}; daily at {at:%H:%M} UTC  (Ctrl-C stops)", flush=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start us with Ctrl-C ignored
+        runner.handle_sigterm = lambda *_: signal.raise_signal(signal.SIGINT)  # type: ignore[method-assign]
         with suppress(KeyboardInterrupt):
             asyncio.run(runner.start())
 

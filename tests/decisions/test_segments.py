@@ -339,7 +339,8 @@ def test_a_segment_of_an_older_headgate_is_read_with_nulls(settings, monkeypatch
     recorder.record("adclicks", rows(["2"]))
     from headgate.domains.adclicks import domain, logged
 
-    later = replace(domain.ADCLICKS, logged=logged.LOGGED | {"colour": pl.String()})
-    monkeypatch.setattr(domain, "ADCLICKS", later)
+    assert domain.ADCLICKS.live is not None
+    live = replace(domain.ADCLICKS.live, logged=logged.LOGGED | {"colour": pl.String()})
+    monkeypatch.setattr(domain, "ADCLICKS", replace(domain.ADCLICKS, live=live))
     read = [part.select("decision_id", "colour").row(0) for _, part in parts(settings, "adclicks")]
     assert read == [("1", None), ("2", None)]

@@ -57,8 +57,8 @@ def test_false_alarms_are_as_rare_as_designed_where_the_claim_is_only_just_true(
     assert false > 0, "the days are too short to show anything"
 
 
-def test_one_user_with_a_thousand_clicks_is_one_observation():
-    assert share(200, 1, 0.02) < 0
+def test_all_tests_of_a_day_share_its_level():
+    assert np.exp(bar(1 / 1000, 34)) == pytest.approx(34_000)
 
 
 def test_a_fifth_of_200_units_wronged_is_harm_beyond_doubt():

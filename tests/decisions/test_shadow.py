@@ -34,11 +34,11 @@ class Versions:
 def candidate(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, pl.Expr]]:
     """Version 2 decides by what is put in the dictionary under "rule"; 1,000 live decisions are demanded of it."""
     rule = {"rule": Versions.same}
-    there = domains.get(DOMAIN)
+    there, live = domains.get(DOMAIN), domains.live(DOMAIN)
     fake = replace(
         there,
         load=lambda bundle: bundle,
-        redecide=lambda predictor, rows: rows.select(against=rule["rule"]),
+        live=replace(live, redecide=lambda predictor, rows: rows.select(against=rule["rule"])),
         limits=replace(there.limits, shadow_decisions=1_000),
     )
     monkeypatch.setattr(domains, "get", lambda name: fake)

@@ -77,12 +77,12 @@ class World:
 @pytest.fixture
 def world(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Every version decides against the campaigns that end in its number, and "both"; a bundle is its number."""
-    there = domains.get(DOMAIN)
+    there, live = domains.get(DOMAIN), domains.live(DOMAIN)
 
     def again(predictor: Path, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select(against=pl.col("campaign").str.ends_with(predictor.name) | (pl.col("campaign") == "both"))
 
-    fake = replace(there, load=lambda bundle: bundle, redecide=again)
+    fake = replace(there, load=lambda bundle: bundle, live=replace(live, redecide=again))
     monkeypatch.setattr(domains, "get", lambda name: fake if name == DOMAIN else there)
     monkeypatch.setattr(versions, "fetch", lambda version, settings: Path(f"/bundles/{version.number}"))
     return World(registry)
@@ -131,7 +131,9 @@ def test_one_good_user_who_clicks_all_day_is_no_reason(world: World) -> None:
     world.registry.line(2)
     world.log(world.clicks(200))
     world.log(world.clicks(2_000, user_id=pl.lit("busy"), against=pl.lit(True)))
-    assert world.look().rolled_back == ""
+    looked = world.look()
+    assert (looked.rolled_back, looked.alerts) == ("", ())
+    assert [one.wronged for one in looked.findings] == [1, 1]
 
 
 def test_harm_that_the_version_before_does_too_is_told_once_and_not_rolled_back(world: World) -> None:

@@ -37,10 +37,10 @@ def look(settings: Settings) -> None:
 
 
 def append(pipe: Connection, settings: Settings, who: str, count: int) -> None:
-    """Append so many entries as soon as the others are ready too."""
-    ledger = Ledger(settings)
+    """Open the ledger and append so many entries as soon as the others are ready too."""
     pipe.send("ready")
     pipe.recv()
+    ledger = Ledger(settings)
     for number in range(count):
         ledger.append(Entry(DOMAIN, "alert", who, str(number)))
     pipe.send("done")

@@ -12,6 +12,7 @@ import pytest
 
 from headgate.registry import changes
 from headgate.registry.ledger import Ledger
+from headgate.registry.registrar import SOMEONE
 
 from .. import killing
 from ..killing import Outcome
@@ -42,6 +43,8 @@ def survives(
         one.settled(champion)
         assert one.what().count("changed") - registry.what().count("changed") <= 1
         assert one.what().count("hold") <= 1
+        guessed = [entry.why for entry in one.ledger.entries(DOMAIN) if entry.who == SOMEONE]
+        assert work is acts.look or not guessed, "what was cut off was taken for a person's change"
 
 
 def sample(count: int, step: int) -> Iterable[int]:

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -202,6 +203,29 @@ def test_several_processes_lose_nothing_even_while_none_has_made_the_tables(anyw
     for n in range(4):
         mine = [entry.why for entry in ledger.entries() if entry.who == f"process {n}"]
         assert mine == [str(number) for number in range(15)]
+
+
+def test_two_that_find_no_tables_make_them_one_after_the_other(postgres: Postgres, settings: Settings) -> None:
+    """The second asks while the first is about to make them."""
+    from sqlalchemy import Engine, event
+
+    name = postgres.database()
+    there = replace(settings, ledger=postgres.url(name))
+    second = threading.Thread(target=Ledger, args=(there,))
+    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+
+    def about_to(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "CREATE TABLE headgate_ledger" in statement and second.ident is None:
+            second.start()
+            until(lambda: not second.is_alive() or postgres.ask(waiting) > 0)
+
+    event.listen(Engine, "before_cursor_execute", about_to)
+    try:
+        Ledger(there).append(Entry("adclicks", "alert", "me"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", about_to)
+    second.join(PATIENCE)
+    assert not second.is_alive()
 
 
 def together(started: list[Any]) -> None:

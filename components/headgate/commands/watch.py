@@ -1,15 +1,16 @@
 """`headgate watch DOMAIN…`: roll back what harms those who are known to be good, and tell people."""
 
+import logging
+import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+import threading
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from headgate import settings
 from headgate.commands.options import Json, answer
-
-if TYPE_CHECKING:
-    from headgate.decisions.watch import Watcher
 
 
 def watch(
@@ -22,27 +23,24 @@ def watch(
     from headgate.decisions.watch import Watcher
 
     here = settings.load()
-    watchers = [Watcher(here, domains.get(name).name) for name in domain or domains.NAMES]
     if once:
-        looked = [watcher.look() for watcher in watchers]
+        looked = [Watcher(here, domains.get(name).name).look() for name in domain or domains.NAMES]
         answer(looked, json, "\n".join(one.words() for one in looked))
         return
-    _follow(watchers, domain or list(domains.NAMES))
-
-
-def _follow(watchers: "list[Watcher]", names: list[str]) -> None:
-    """Look every few seconds until the process is told to end. A fault is said once and tried again."""
-    import logging
-    import signal
-    import threading
-
-    from headgate.decisions.watch import PERIOD
-
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    names = domain or list(domains.NAMES)
     print(f"Watching {', '.join(names)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
+    follow(here, names, stopped)
+
+
+def follow(here: settings.Settings, names: Sequence[str], stopped: threading.Event) -> None:
+    """Look at every domain every few seconds until `stopped` is set. A fault is said once and tried again."""
+    from headgate.decisions.watch import PERIOD, Watcher
+
+    watchers = [Watcher(here, name) for name in names]
     trouble = dict.fromkeys(names, "")
     while not stopped.is_set():
         for name, watcher in zip(names, watchers, strict=True):

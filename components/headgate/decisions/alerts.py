@@ -20,7 +20,7 @@ from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["rollback", "refusal", "missed day", "old champion", "harm", "drift"]
+Kind = Literal["rollback", "refusal", "missed day", "old champion", "harm", "drift", "latency", "matured labels"]
 
 #: Who alerts, for the ledger.
 WHO = "the watch"

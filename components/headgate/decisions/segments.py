@@ -74,7 +74,7 @@ class Ids:
 
     def __call__(self, n: int, at: datetime) -> list[str]:
         """Ids [n] of what is decided at an instant (UTC)."""
-        prefix = f"{at:%Y%m%d}-{self.worker}-"
+        prefix = f"{at.year:04}{at.month:02}{at.day:02}-{self.worker}-"  # a fifth of the price of strftime
         return [f"{prefix}{next(self._numbers):x}" for _ in range(n)]
 
 
@@ -104,6 +104,7 @@ class Segments:
         self._open: dict[str, _Segment] = {}
         self._lost: dict[str, frames.Lost] = {}  # where no segment could be opened to note it in
         self._failing: dict[str, int] = {}  # by domain, the rows lost since the log began to fail
+        self._logged = _Labelled(LOGGED)
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = Lock()
 
@@ -118,7 +119,7 @@ class Segments:
             except OSError as error:
                 self._lose(domain, rows, error)
                 return
-            LOGGED.labels(domain).inc(len(rows))
+            self._logged[domain].inc(len(rows))
             if domain in self._failing:
                 log.warning("%s: decisions are logged again; %d are missing", domain, self._failing.pop(domain))
                 FAILING.labels(domain).set(0)
@@ -182,6 +183,18 @@ class Segments:
             FAILING.labels(domain).set(1)
             log.error("%s: decisions cannot be logged (%s); answering goes on", domain, error.strerror or error)
         self._failing[domain] = self._failing.get(domain, 0) + len(rows)
+
+
+class _Labelled(dict[str, Counter]):
+    """A counter's children by domain: looking for the label costs as much as the write."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __missing__(self, domain: str) -> Counter:
+        self[domain] = child = self._counter.labels(domain)
+        return child
 
 
 class _Segment:

@@ -22,6 +22,7 @@ from headgate import domains
 from headgate.decisions import alerts, tally
 from headgate.decisions.alerts import WHO, Alert
 from headgate.decisions.drift import drifted
+from headgate.decisions.latency import Latency
 from headgate.decisions.reading import parts
 from headgate.decisions.state import State
 from headgate.decisions.tally import Finding
@@ -75,6 +76,7 @@ class Watcher:
         self._ledger = Ledger(settings)
         self._folder = settings.home / "watch" / domain
         self._state = State.load(self._folder)
+        self._latency = Latency(settings, domain)
         self._loaded: tuple[int, Predictor] | None = None  # the version before
         self._as_of: tuple[int, datetime | None] | None = None  # of the champion's data
 
@@ -89,7 +91,8 @@ class Watcher:
             looked = self._act(watch, where, self._count(watch, where.champion, where.previous, since))
         entries = self._ledger.entries(name)
         facts = alerts.due(self._settings, name, entries, standing(entries), self._made_as_of(where), self._now())
-        return self._tell(looked, *facts)
+        known = alerts.told(entries)
+        return self._tell(looked, *facts, *(one for one in self._latency.look(self._now()) if one.key not in known))
 
     def _count(self, watch: "Watch", champion: int, previous: int | None, since: datetime) -> Looked:
         """Count the new decisions, day by day up to the newest that has any."""

@@ -209,13 +209,11 @@ def apply(at: Office, champion: int | None, line: list[int]) -> None:
 
     Where the champion was deleted from the registry, none decides until another takes its place.
     """
-    known = versions.all_versions(at.registry, at.domain)
-    held = {alias: version.number for version in known for alias in version.aliases}
-    held |= dict.fromkeys(versions.dangling(at.registry, at.domain, known), 0)
+    known, held = versions.look(at.registry, at.domain)
     numbers = {version.number for version in known}
     champion = champion if champion in numbers else None
     before = next((number for number in reversed(line[:-1]) if number in numbers), None)
-    wanted = {PREVIOUS: before, CHAMPION: champion}
+    wanted = {CHAMPION: champion, PREVIOUS: before}
     if held.get(CHALLENGER) == champion:
         wanted[CHALLENGER] = None
     for alias, number in wanted.items():

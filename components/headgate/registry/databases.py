@@ -1,4 +1,4 @@
-"""Copy the databases of registry and ledger, and tell a registry where its artifacts lie now: for backups.
+"""Make the local registry's database; copy those of registry and ledger, and move artifacts: for backups.
 
 The ledger is copied row by row, so it can go from SQLite to PostgreSQL and back; its hashes show that nothing changed.
 MLflow's own tables are copied by the database's tools: SQLite's online backup, pg_dump and pg_restore.
@@ -8,12 +8,15 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headgate.data.datasets import LOCK_SECONDS, exclusively
 from headgate.errors import HeadgateError, UsageError
+from headgate.files import sweep
 from headgate.registry.tables import engine, tables
+from headgate.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -25,6 +28,30 @@ PLACES = {
     "logged_models": ("artifact_location",),
     "model_versions": ("source", "storage_location"),
 }
+
+
+def make_registry(settings: Settings) -> None:
+    """Make the local registry's database, whole or not at all, unless it is there.
+
+    MLflow makes it by dozens of migrations, each committed by itself: killed among them it would leave a database
+    that it can neither use nor go on with.
+    """
+    made = settings.local_database
+    if made.is_file():
+        return
+    from mlflow.db import upgrade
+
+    assert upgrade.callback is not None  # what `mlflow db upgrade` calls
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with exclusively(settings, "mlflow", wait=LOCK_SECONDS):
+        if made.is_file():
+            return
+        sweep(made.parent)
+        draft = made.with_name(f".tmp-{made.name}")
+        upgrade.callback(f"sqlite:///{draft}")
+        with suppress(FileExistsError):  # a server that was started meanwhile made it, and uses it
+            os.link(draft, made)
+        draft.unlink()
 
 
 def is_postgresql(address: str) -> bool:

@@ -37,7 +37,8 @@ TAG_RUN = "headgate.run"
 
 @contextmanager
 def run(registry: "MlflowClient", settings: Settings, domain: Domain, request: Request) -> Iterator[str]:
-    """An MLflow run of `domain`'s experiment; ends FINISHED, or FAILED on an error. Runs left behind end KILLED.
+    """An MLflow run of `domain`'s experiment; ends FINISHED, or FAILED on an error. Runs left behind end KILLED,
+    and the models that they had not logged whole end FAILED.
 
     The caller holds the domain's lock, so a RUNNING run of ours has no process any more.
     """
@@ -47,6 +48,9 @@ def run(registry: "MlflowClient", settings: Settings, domain: Domain, request: R
     root = f"{artifact_root(settings)}/{domain.name}"
     identity = experiment.experiment_id if experiment else registry.create_experiment(domain.name, root)
     for stale in registry.search_runs([identity], f"tags.`{TAG_RUN}` = 'retrain' and attributes.status = 'RUNNING'"):
+        for model in registry.search_logged_models([identity], f"source_run_id = '{stale.info.run_id}'"):
+            if model.status == "PENDING":
+                registry.finalize_logged_model(model.model_id, "FAILED")
         registry.set_terminated(stale.info.run_id, "KILLED")
     kind = "recalibrate" if request.base else "retrain"
     with mlflow.start_run(

@@ -29,6 +29,11 @@ class Standing:
         """The version to go back to. One that was rolled back from is never it."""
         return self.line[-2] if len(self.line) > 1 else None
 
+    @property
+    def wanted(self) -> int | None:
+        """The version that a change which was begun puts in the champion's place."""
+        return self.intent.to_version if self.intent else None
+
     def may_serve(self, version: int, bundle: str) -> bool:
         """Whether the gate, or a reviewer's override, lets `version` with exactly this `bundle` decide."""
         judged, ruling = self.rulings.get(version, ("", ""))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
 from headgate.registry import bundle as bundles
+from headgate.registry import databases
 from headgate.servers import tracking_uri
 from headgate.settings import Settings
 
@@ -67,7 +68,7 @@ def client(settings: Settings) -> "MlflowClient":
     warnings.filterwarnings("ignore", message=".*stages.*", category=FutureWarning)
     uri = tracking_uri(settings)
     if uri == settings.local_tracking_uri:
-        settings.mlflow_home.mkdir(parents=True, exist_ok=True)
+        databases.make_registry(settings)
     said = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     # MLflow writes the address into the environment too, where it would be read as a setting of the user's.
@@ -103,12 +104,18 @@ def wanted(settings: Settings, domain: str, name: str) -> Version:
 
 def all_versions(registry: "MlflowClient", domain: str) -> list[Version]:
     """Every version of `domain`, newest first, with the aliases that point to it."""
+    return look(registry, domain)[0]
+
+
+def look(registry: "MlflowClient", domain: str) -> tuple[list[Version], dict[str, int]]:
+    """Every version of `domain`, newest first, and every alias, those that point to a deleted version too."""
     models = registry.search_registered_models(filter_string=f"name = '{domain}'")
     if not models:
-        return []
+        return [], {}
+    pointing = {alias: int(number) for alias, number in models[0].aliases.items()}
     aliases: dict[int, list[str]] = {}
-    for alias, number in models[0].aliases.items():
-        aliases.setdefault(int(number), []).append(alias)
+    for alias, held in pointing.items():
+        aliases.setdefault(held, []).append(alias)
     found: list[Any] = []
     token = None
     while True:
@@ -132,7 +139,7 @@ def all_versions(registry: "MlflowClient", domain: str) -> list[Version]:
         )
         for v in found
     ]
-    return sorted(versions, key=lambda version: -version.number)
+    return sorted(versions, key=lambda version: -version.number), pointing
 
 
 def find(registry: "MlflowClient", domain: str, wanted: str) -> Version:
@@ -149,13 +156,6 @@ def find(registry: "MlflowClient", domain: str, wanted: str) -> Version:
 def champion(registry: "MlflowClient", domain: str) -> Version | None:
     """The version that decides, if there is one."""
     return next((v for v in all_versions(registry, domain) if CHAMPION in v.aliases), None)
-
-
-def dangling(registry: "MlflowClient", domain: str, known: list[Version]) -> list[str]:
-    """Aliases that point to a version which was deleted."""
-    numbers = {version.number for version in known}
-    models = registry.search_registered_models(filter_string=f"name = '{domain}'")
-    return [alias for model in models for alias, number in model.aliases.items() if int(number) not in numbers]
 
 
 def canary_share(tags: Mapping[str, str]) -> float:

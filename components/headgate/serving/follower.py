@@ -210,6 +210,10 @@ class Follower:
 
     def _load(self, domain: "Domain", registry: "MlflowClient", number: int) -> Loaded:
         """Version `number`, warm or freshly loaded, if the ledger lets it serve."""
+        told, ready = self._standings.get(domain.name), self._warm.get(domain.name, {}).get(number)
+        if told and ready and told.may_serve(number, ready.bundle):
+            self._warm[domain.name][number] = self._warm[domain.name].pop(number)
+            return ready
         version = versions.find(registry, domain.name, str(number))
         if not version.bundle:
             raise HeadgateError(f"it has no tag {versions.TAG_BUNDLE}, so Headgate did not register it.")

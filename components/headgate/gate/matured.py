@@ -1,0 +1,44 @@
+"""What labels that have matured since say of the champion: is it still what its gate saw?"""
+
+from collections.abc import Sequence
+from math import sqrt
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from headgate.files import read_json
+from headgate.gate.compare import UNITS
+from headgate.gate.ratios import ratio
+
+if TYPE_CHECKING:
+    from headgate.domain import Limits, Metric
+
+
+def worsened(bundle: Path, evaluation: Path, metrics: Sequence["Metric"], limits: "Limits") -> dict[str, str]:
+    """By metric, in words, where a version is shown to do worse on new rows than on those it was judged on.
+
+    `bundle` holds the scorecard of its judgement, whose first lines are its own; `evaluation` is of the new rows. The
+    rows are others, so the difference is that of two independent ratios, and must exceed the comparison's margin.
+    """
+    card = read_json(bundle / "scorecard.json")
+    own = {line["metric"]: line for line in card if line["slice"] == "all" and line["model"] == card[0]["model"]}
+    units = pl.read_parquet(evaluation / UNITS).filter(pl.col("slice") == "all")
+    by_name = {metric.name: metric for metric in metrics}
+    z = NormalDist().inv_cdf(0.5 + limits.confidence / 2)
+    found = {}
+    for limit in limits.comparisons:
+        metric, then = by_name[limit.metric], own.get(limit.metric)
+        rows = units.filter(pl.col("metric") == metric.name)
+        now = ratio(*rows.select("numerator", "denominator").to_numpy().T, share=False, confidence=limits.confidence)
+        if not metric.maturity_hours or then is None or None in (then["value"], then["low"], now.value, now.low):
+            continue
+        error = sqrt(((then["high"] - then["low"]) / (2 * z)) ** 2 + ((now.high - now.low) / (2 * z)) ** 2)  # type: ignore[operator]
+        better = metric.direction * (now.value - then["value"])  # type: ignore[operator]
+        if better + NormalDist().inv_cdf(limits.confidence) * error < -limit.margin:
+            found[metric.name] = (
+                f"{metric.title} was {then['value']:.3f} when it was judged and is {now.value:.3f} on the newest "
+                f"labels that have matured ({now.low:.3f} to {now.high:.3f})."
+            )
+    return found
