@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from headgate import domains, schedule, settings, stages
-from headgate.data import datasets
+from headgate.data import datasets, sources
 from headgate.decisions import alerts
 from headgate.decisions.shadow import shadow_check
 from headgate.domain import Domain, Request
@@ -31,6 +31,7 @@ from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
 from headgate.registry.ledger import Ledger
 from headgate.registry.registrar import Decides
+from headgate.retraining import LOG, from_log
 
 #: Who acts, for the ledger.
 WHO = "the retrain flow"
@@ -49,21 +50,26 @@ def retrain(
     as_of: datetime | None = None,
     recalibrate_only: bool = False,
     seed: int = 0,
+    outcomes: str | None = None,
 ) -> State:
     """Retrain a domain on all that was known at one instant, and promote the version if the gate lets it through.
 
     Args:
         domain: which one, for example adclicks.
-        source: a folder or an s3://bucket/prefix with its raw files.
+        source: a folder or an s3://bucket/prefix with its raw files; log is the decision log.
         as_of: nothing that became known after this instant is used. If left out: midnight UTC of the day on which the
             run was to start, after the days that were missed before it.
         recalibrate_only: keep the champion's model and only set its thresholds anew.
         seed: of everything random in training.
+        outcomes: with the source log, a folder or an s3://bucket/prefix with what came of the decisions.
     """
     here = settings.load()
     chosen = domains.get(domain)
     if as_of is None:
-        return due(here, domain, {"source": source, "recalibrate_only": recalibrate_only, "seed": seed})
+        asked = {"source": source, "recalibrate_only": recalibrate_only, "seed": seed, "outcomes": outcomes}
+        return due(here, domain, asked)
+    source = from_log(here, domain, outcomes) if source == LOG else source
+    sources.check(source)
     source = source if "://" in source else str(Path(source).resolve())
     request = Request(source, as_of.astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):

@@ -329,7 +329,7 @@ def _swap(pipe: Connection, settings: Settings) -> None:
     """Change the champion over and over until told to stop."""
     registry, ledger, number = versions.client(settings), Ledger(settings), 1
     pipe.send("ready")
-    while not pipe.poll():
+    while not pipe.poll(0.1):  # a moment, in which others get their turn
         number = 3 - number
         with changes.office(registry, ledger, DOMAIN) as at:
             changes.make_champion(
@@ -431,12 +431,12 @@ def test_a_registry_in_postgresql_is_dumped_and_loaded(
     found = programs()
     assert found is not None
     monkeypatch.setenv("PATH", str(found), prepend=":")
-    uri = postgres.url(postgres.database(), "psycopg")
+    uri = postgres.url(postgres.database(), "psycopg2")
     moved = Place(Registry(replace(place.settings, home=place.scratch / "pg", tracking_uri=uri)), place.scratch / "x")
     moved.scratch.mkdir()
     moved.version()
     made = Path(backup(moved.settings, place.scratch / "backup.tar").file)
-    there = replace(place.into(), tracking_uri=postgres.url(postgres.database(), "psycopg"))
+    there = replace(place.into(), tracking_uri=postgres.url(postgres.database(), "psycopg2"))
     with pytest.raises(UsageError, match="is of PostgreSQL"):
         restore(made, place.into())
     restore(made, there)

@@ -286,3 +286,10 @@ def test_a_store_that_does_not_answer(store: Store, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(HeadgateError, match="does not answer: check the network and AWS_ENDPOINT_URL"):
         list_files("s3://logs/p")
+
+
+@pytest.mark.parametrize("source", ["", "  "])
+def test_an_empty_source_is_none(source: str) -> None:
+    """What an unset variable of a deployment comes to; it must not mean the folder that a process happens to be in."""
+    with pytest.raises(UsageError, match="The source is empty"):
+        sources.check(source)

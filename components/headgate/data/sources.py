@@ -40,6 +40,8 @@ class _Damaged(Exception):
 
 def check(source: str) -> None:
     """Raise UsageError where `source` is neither a folder nor the address of an S3 prefix. Asks no store."""
+    if not source.strip():
+        raise UsageError("The source is empty: name a folder or an s3://bucket/prefix with the raw files.")
     if _is_s3(source):
         _bucket_and_prefix(source)
     else:

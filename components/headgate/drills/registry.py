@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from headgate.drills.world import NAME, Scratch, World, promise, scratch, variant
+from headgate.drills.world import NAME, NotAsPromised, Scratch, World, promise, scratch, variant
+from headgate.errors import HeadgateError
 from headgate.registry import bundle as bundles
-from headgate.registry import changes, versions
+from headgate.registry import changes, databases, versions
 from headgate.registry.ledger import Ledger
 from headgate.registry.standing import Standing, standing
 from headgate.registry.versions import without_stage_warnings
+from headgate.restore import backup_drill
 from headgate.servers import mlflow_server, up
 from headgate.settings import Settings
 
@@ -125,6 +127,19 @@ def stage_flip(world: World, taken_out: bool) -> str:
         _agree(here, old.number)
         promise(standing(here.ledger.entries(NAME)).held() is not None, "automatic promotion is not held")
         return "alias, stages, serving and ledger agree on the older version, and the domain is held"
+
+
+def lost_state(world: World, taken_out: bool) -> str:
+    """The whole state folder is lost, and a backup is brought back elsewhere."""
+    with scratch() as here:
+        here.promote(here.register(world.good))
+        forgotten = mock.patch.object(databases, "move", return_value=None)
+        try:
+            with forgotten if taken_out else nullcontext():
+                backup_drill(here.settings)
+        except HeadgateError as error:
+            raise NotAsPromised(f"Not as promised: {error}") from error
+        return "version 1 decides in the restored state, its bundle verified; a backup with a flipped bit was refused"
 
 
 def _stricter(world: World, here: Scratch) -> Path:

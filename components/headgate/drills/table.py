@@ -94,6 +94,13 @@ DRILLS: dict[str, Drill] = {
             "the registrar",
         ),
         _drill(
+            "lost-state",
+            "registry",
+            "the state folder is lost",
+            "a backup brings registry, ledger and data back together, and a damaged one is refused",
+            "telling the registry where its artifacts lie now",
+        ),
+        _drill(
             "slow-drift",
             "days",
             "every day's version wrongs a few people more",

@@ -131,7 +131,7 @@ def move(address: str, before: Path, after: Path) -> None:
 def _with_driver(address: str) -> "URL":
     from sqlalchemy import make_url
 
-    return make_url(address).set(drivername="postgresql+psycopg")
+    return make_url(address).set(drivername="postgresql+psycopg2")
 
 
 def _tool(name: str, address: str, *arguments: str) -> None:
