@@ -31,6 +31,7 @@ from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
 from headgate.registry.ledger import Ledger
 from headgate.registry.registrar import Decides
+from headgate.registry.standing import is_rollback
 from headgate.retraining import LOG, from_log
 
 #: Who acts, for the ledger.
@@ -224,6 +225,7 @@ def promote(here: settings.Settings, domain: Domain, version: versions.Version, 
         if verdict.ruling == "refused":
             return "refused", ""
         with changes.office(registry, ledger, domain.name) as at:
+            registrar.settle(at)  # a person's move since the run began comes first
             now = at.standing()
             if now.champion == version.number:
                 return "promoted", ""
@@ -233,6 +235,8 @@ def promote(here: settings.Settings, domain: Domain, version: versions.Version, 
                 waits = waits or ("" if shadowed.outcome == "passed" else shadowed.sentence)
             if domain.promotion == "review":
                 waits = f"A reviewer promotes {domain.name}."
+            if is_rollback(now.line, version.number):
+                waits = f"Version {now.champion}, which is newer, decides already."
             if held := now.held():
                 waits = f"{domain.name} is held by {held.who} ({held.why}): `headgate release {domain.name}` ends that."
             if waits:

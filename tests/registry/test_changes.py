@@ -232,3 +232,13 @@ def test_a_freeze_in_local_time_is_no_trap(registry: Registry) -> None:
     assert registry.standing().held() is not None
     with pytest.raises(UsageError, match="ends before it starts"):
         changes.hold(registry.ledger, DOMAIN, who="me", why="a sale", starts=NOON, ends=datetime(2020, 1, 1))
+
+
+@pytest.mark.parametrize("share", [float("nan"), -0.1, 1.1])
+def test_a_canary_of_no_share_changes_nothing(registry: Registry, share: float) -> None:
+    registry.line(1)
+    number = registry.register()
+    before = registry.dump()
+    with registry.office() as at, pytest.raises(UsageError, match="is no share"):
+        changes.canary(at, registry.version(number), share, who="me", why="a try")
+    assert registry.dump() == before

@@ -11,7 +11,6 @@ from headgate.registry import changes, versions
 from .conftest import DOMAIN, Registry
 
 #: `promote` neither asks the registrar's `settle` first nor minds that a newer version decides.
-NOT_YET = pytest.mark.xfail(strict=True, raises=AssertionError, reason="promote overrules what it has not looked at")
 
 CONSEQUENCE = {"passed": "note", "review": "review", "refused": "refuse"}
 
@@ -70,7 +69,6 @@ def test_nothing_is_promoted_after_a_rollback_until_a_release(flow: ModuleType, 
     registry.settled(champion=number)
 
 
-@NOT_YET
 def test_a_person_who_rolled_back_a_moment_ago_is_not_overruled(flow: ModuleType, registry: Registry) -> None:
     """No registrar has seen the move yet when a candidate passes."""
     registry.line(2)
@@ -81,7 +79,6 @@ def test_a_person_who_rolled_back_a_moment_ago_is_not_overruled(flow: ModuleType
     assert registry.standing().held() is not None
 
 
-@NOT_YET
 def test_a_rollback_that_was_cut_off_is_not_overruled(flow: ModuleType, registry: Registry) -> None:
     registry.line(2)
     number = registry.register(None)
@@ -91,7 +88,6 @@ def test_a_rollback_that_was_cut_off_is_not_overruled(flow: ModuleType, registry
     registry.settled(champion=1)
 
 
-@NOT_YET
 def test_an_older_run_made_again_does_not_roll_back(flow: ModuleType, registry: Registry) -> None:
     """The same day again is the same bundle and the same version; a newer one decides by now."""
     registry.line(2)

@@ -14,7 +14,7 @@ import pytest
 
 from headgate.errors import HeadgateError
 from headgate.registry import changes, registrar, versions
-from headgate.registry.ledger import Entry
+from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.registrar import SOMEONE, Registrar
 from headgate.settings import Settings
 
@@ -343,6 +343,23 @@ def test_whatever_was_written_last_is_known_outside_of_the_ledger(registry: Regi
     registry.line(1)
     registry.alias(1)
     assert [entry.what for entry in registry.look()] == ["changed"]  # and people can still go back
+
+
+def test_a_lost_ledger_takes_the_champion_from_nobody(registry: Registry, tmp_path: Path) -> None:
+    """An empty database in the ledger's place, as a wrong HEADGATE_LEDGER makes one, is told and not obeyed."""
+    registry.line(2)
+    kept, told = registry.settings.home / "ledger.db", registry.told()
+    kept.rename(tmp_path / "kept.db")
+    registry.ledger = Ledger(registry.settings)
+    changes.hold(registry.ledger, DOMAIN, who="me", why="whatever is written meanwhile")
+    for _ in range(2):
+        with pytest.raises(HeadgateError, match="HEADGATE_LEDGER names another"):
+            registry.look()
+    assert registry.told() == told
+    (tmp_path / "kept.db").replace(kept)
+    registry.ledger = Ledger(registry.settings)
+    assert registry.look() == []
+    registry.settled(2)
 
 
 def test_no_registry_is_made_by_looking_for_one(settings: Settings) -> None:

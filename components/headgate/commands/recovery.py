@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,13 +100,15 @@ def hold(
     domains.get(domain)
     _not_empty(reason)
     starts, ends = instant(since), instant(until)
+    if ends is not None and ends <= datetime.now(UTC):
+        raise UsageError(f"The freeze is over already since {_shown(ends)}: check --until.")
     entry = changes.hold(Ledger(settings_module.load()), domain, who=me(), why=reason, starts=starts, ends=ends)
     window = f" from {_shown(starts)}" if starts else ""
     window += f" until {_shown(ends)}" if ends else ""
     answer(
         entry,
         json,
-        f"{domain} is held{window}: nothing is promoted automatically. `headgate release {domain}` ends it.",
+        f"{domain} is held{window}: nothing is promoted automatically. `headgate release {domain} --reason …` ends it.",
     )
 
 
@@ -132,12 +134,15 @@ def canary(
     from headgate import domains
     from headgate.registry import changes, versions
     from headgate.registry.ledger import Ledger, me
+    from headgate.registry.registrar import settle
 
     domains.get(domain)
     _not_empty(reason)
     here = settings_module.load()
-    challenger = versions.wanted(here, domain, versions.CHALLENGER)
+    versions.wanted(here, domain, versions.CHALLENGER)
     with changes.office(versions.client(here), Ledger(here), domain) as at:
+        settle(at)
+        challenger = versions.find(at.registry, domain, versions.CHALLENGER)
         entry = changes.canary(at, challenger, share, who=me(), why=reason)
     told = f"version {challenger.number} decides for {share:.1%} of the units" if share else "the canary has ended"
     answer(entry, json, f"{domain}: {told}.")

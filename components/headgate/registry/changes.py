@@ -134,6 +134,8 @@ def challenge(at: Office, version: Version, *, who: str, why: str) -> Entry:
 
 def canary(at: Office, challenger: Version, share: float, *, who: str, why: str) -> Entry:
     """Let `challenger` decide for a share of the units, from 0, which ends it, to 1."""
+    if not 0 <= share <= 1:  # nan too, which an option's range lets through
+        raise UsageError(f"--share {share:g} is no share: give one from 0, which ends the canary, to 1.")
     now = at.standing()
     if share:
         allow(at, now, challenger, who)

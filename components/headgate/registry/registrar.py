@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
+from headgate.errors import HeadgateError
 from headgate.registry import changes, versions
 from headgate.registry.changes import TAG_ANCHOR, Office, Refused, office
 from headgate.registry.ledger import Busy, Entry, Ledger
@@ -80,9 +81,13 @@ def decides(settings: Settings, domain: str, as_of: datetime) -> Decides:
 
 
 def settle(at: Office) -> Entry | None:
-    """Compare registry and ledger of one domain, and make them agree; what was written last, None if they agreed."""
+    """Compare registry and ledger of one domain, and make them agree; what was written last, None if they agreed.
+
+    Raises HeadgateError, and changes nothing, where the ledger is not the one that the registry was kept with.
+    """
     now = at.standing()
     known = versions.all_versions(at.registry, at.domain)
+    _not_lost(at, now, known)
     there = {version.number: version for version in known}
     explained = {now.champion, now.wanted}
     alias = next((version for version in known if CHAMPION in version.aliases), None)
@@ -111,6 +116,15 @@ def settle(at: Office) -> Entry | None:
     if alias.number != now.champion or not _agree(now, known):
         changes.apply(at, now.champion, list(now.line))
     return undone or _anchor(at, there[now.champion])
+
+
+def _not_lost(at: Office, now: Standing, known: Sequence[Version]) -> None:
+    """An empty ledger beside anchored versions is a lost one: obeying it would take the champion from traffic."""
+    if not now.rulings and not now.line and any(TAG_ANCHOR in version.tags for version in known):
+        raise HeadgateError(
+            f"The ledger knows no version of {at.domain}, but the registry's tags say that it did: it was lost, or "
+            "HEADGATE_LEDGER names another. Nothing is changed; restore it from a backup (`headgate restore`)."
+        )
 
 
 def _newest_in_production(others: Sequence[Version]) -> Version | None:
