@@ -135,6 +135,28 @@ def test_no_command_at_all_shows_the_help(headgate: Headgate) -> None:
     assert said.code in (0, 2)
 
 
+# -- holds -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_freeze_that_is_over_already_holds_nothing_and_is_refused(headgate: Headgate, unmade: Path) -> None:
+    """A mistyped year must not leave an operator with the belief that a sale is frozen."""
+    said = headgate("hold", "adclicks", "--reason", "a sale", "--until", "2020-01-01")
+    assert said.code == 2
+    assert said.sentence == "The freeze has been over since 2020-01-01 00:00 UTC: check --until."
+    assert not unmade.exists()
+
+
+def test_a_backup_into_a_folder_that_is_not_there_yet_makes_it(
+    headgate: Headgate, unmade: Path, tmp_path: Path
+) -> None:
+    """As in the operator's guide: without the folder, every night would overwrite the backup of the night before."""
+    assert headgate("hold", "adclicks", "--reason", "a sale").code == 0
+    said = headgate("backup", "--out", f"{tmp_path}/backups/")
+    assert said.code == 0, said.err
+    (made,) = (tmp_path / "backups").iterdir()
+    assert made.is_file()
+
+
 # -- usage -------------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,5 @@
 """A real, migrated registry for each test, versions without models in it, and what people do to them."""
 
-import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -139,18 +138,6 @@ class Registry:
         before_it = self.dump()
         assert self.look() == []
         assert self.dump() == before_it
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty MLflow database: making one takes seconds, copying it none."""
-    for name, value in settings_module.QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_registered_models()
-    return path
 
 
 @pytest.fixture

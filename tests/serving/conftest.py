@@ -1,6 +1,5 @@
 """A tiny real bundle, a real registry, and an app on them."""
 
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -85,18 +84,6 @@ class Registry:
         return replace(self.settings, tracking_uri="http://127.0.0.1:9")
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty MLflow database: making one takes seconds, copying it none."""
-    for name, value in settings_module.QUIET.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_registered_models()
-    return path
-
-
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
@@ -133,3 +120,14 @@ def serve() -> Iterator[Callable]:
     yield start
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(registry, serve):
+    """An app that decides with a first champion."""
+    from .test_app import until
+
+    registry.crown(registry.register())
+    client = serve(registry.settings)
+    until(lambda: client.get("/readyz").status_code == 200)
+    return client

@@ -21,14 +21,6 @@ def metric(name, **labels):
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-@pytest.fixture
-def client(registry, serve):
-    registry.crown(registry.register())
-    client = serve(registry.settings)
-    until(lambda: client.get("/readyz").status_code == 200)
-    return client
-
-
 def test_a_new_champion_answers_without_a_restart_and_no_request_fails(registry, client):
     second = registry.register(bias=9.0)
     statuses, n = set(), 0

@@ -10,14 +10,6 @@ from headgate.domains.adclicks.features import FEATURES
 from .test_app import CLICK, metric, until
 
 
-@pytest.fixture
-def client(registry, serve):
-    registry.crown(registry.register())
-    client = serve(registry.settings)
-    until(lambda: client.get("/readyz").status_code == 200)
-    return client
-
-
 def test_a_decision_is_logged_with_its_click_its_vector_and_what_decided_it(registry, client):
     clicks = [CLICK | {"click_id": f"c{n}", "device": "mobile", "campaign": "spring", "rfm": 12} for n in range(5)]
     answers = client.post("/v1/adclicks/decisions", json=clicks).json()

@@ -11,13 +11,19 @@ from headgate.commands.options import Json, answer
 
 
 def backup(
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="A new file, or a folder for one.")],
+    out: Annotated[
+        str,
+        typer.Option("--out", metavar="PATH", help="A new file, or a folder for one; with a / at its end it is made."),
+    ],
     json: Json = False,
 ) -> None:
     """Back up registry, artifacts, ledger, datasets, decision log and corrections, as they are at one moment."""
     from headgate.backup import backup as run
 
-    made = run(settings_module.load(), out)
+    here, target = settings_module.load(), Path(out).expanduser()
+    if out.endswith("/") and here.home.is_dir():  # a path forgets the slash: every night would write the same file
+        target.mkdir(parents=True, exist_ok=True)
+    made = run(here, target)
     answer(made.brief(), json, made.words())
 
 

@@ -101,7 +101,7 @@ def hold(
     _not_empty(reason)
     starts, ends = instant(since), instant(until)
     if ends is not None and ends <= datetime.now(UTC):
-        raise UsageError(f"The freeze is over already since {_shown(ends)}: check --until.")
+        raise UsageError(f"The freeze has been over since {_shown(ends)}: check --until.")
     entry = changes.hold(Ledger(settings_module.load()), domain, who=me(), why=reason, starts=starts, ends=ends)
     window = f" from {_shown(starts)}" if starts else ""
     window += f" until {_shown(ends)}" if ends else ""
