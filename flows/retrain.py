@@ -70,8 +70,7 @@ def retrain(
         asked = {"source": source, "recalibrate_only": recalibrate_only, "seed": seed, "outcomes": outcomes}
         return due(here, domain, asked)
     source = from_log(here, domain, outcomes) if source == LOG else source
-    sources.check(source)
-    source = source if "://" in source else str(Path(source).resolve())
+    source = sources.absolute(source)
     request = Request(source, as_of.astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):
         begin(here, domain, request.as_of)

@@ -80,7 +80,7 @@ def find_sources(settings: Settings, chosen: Collection[str], given: Mapping[str
         source = given.get(name) or os.environ.get(variable(name)) or (demo if Path(demo).is_dir() else "")
         if source:
             sources.check(source)
-            found[name] = source if "://" in source else str(Path(source).resolve())
+            found[name] = sources.absolute(source)
         elif chosen:
             raise UsageError(f"Nothing says where the data of {name} is: give --source {name}=DIR or {variable(name)}.")
     if not found:

@@ -86,8 +86,10 @@ def artifact_root(settings: Settings) -> str:
 
 def mlflow_server(settings: Settings) -> Server:
     """MLflow on the local database, with the local artifacts."""
+    from headgate.registry.databases import make_registry
+
+    make_registry(settings)
     port = free_port(settings.host, settings.mlflow_port)
-    settings.mlflow_home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--host", settings.host, "--port", str(port)]
     command += ["--backend-store-uri", settings.local_tracking_uri, "--workers", "1"]
     command += ["--default-artifact-root", artifact_root(settings), "--no-serve-artifacts"]

@@ -7,7 +7,7 @@ from typing import Any
 from headgate import domains
 from headgate.outcome import last_run
 from headgate.registry import versions
-from headgate.registry.ledger import Ledger
+from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.standing import standing
 from headgate.servers import pages
 from headgate.settings import Settings
@@ -30,8 +30,7 @@ class Status:
                 held = domain[alias]
                 made = f"version {held['version']}, as of {held['as_of']}, {held['ruling']}" if held else "none"
                 lines.append(f"  {alias:<11} {made}")
-            if held := domain["held"]:
-                lines.append(f"  {'held':<11} by {held['who']}: {held['why']}")
+            lines += [f"  {'held':<11} {one['window']}by {one['who']}: {one['why']}" for one in domain["holds"]]
             last = domain["last_run"]
             lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
         addresses = ", ".join(f"{name} {url}" for name, url in self.servers.items())
@@ -50,12 +49,22 @@ def status(settings: Settings) -> Status:
             alias: next((_brief(v) for v in known if alias in v.aliases), None)
             for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER)
         }
-        hold = standing(Ledger(settings).entries(name)).held() if registry else None
-        held = {"who": hold.who, "why": hold.why, "at": hold.at} if hold else None
+        holds = standing(Ledger(settings).entries(name)).holds if registry else ()
+        told = [{"who": one.who, "why": one.why, "at": one.at, "window": _window(one)} for one in holds]
         found.append(
-            {"name": name, "versions": len(known), **holders, "held": held, "last_run": last_run(settings, name)}
+            {"name": name, "versions": len(known), **holders, "holds": told, "last_run": last_run(settings, name)}
         )
     return Status(str(settings.home), found, pages(settings))
+
+
+def _window(hold: Entry) -> str:
+    """When a freeze begins and ends, UTC; nothing for a hold that is for good."""
+    said = [
+        f"{word} {hold.details[name][:16]}"
+        for word, name in (("from", "starts"), ("until", "ends"))
+        if name in hold.details
+    ]
+    return f"{' '.join(said)} " if said else ""
 
 
 def _brief(version: versions.Version) -> dict[str, Any]:

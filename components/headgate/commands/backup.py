@@ -13,7 +13,7 @@ from headgate.commands.options import Json, answer
 def backup(
     out: Annotated[
         str,
-        typer.Option("--out", metavar="PATH", help="A new file, or a folder for one; with a / at its end it is made."),
+        typer.Option("--out", metavar="PATH", help="A file, replaced if there; or a folder, made if it ends in /."),
     ],
     json: Json = False,
 ) -> None:

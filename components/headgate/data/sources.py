@@ -40,12 +40,18 @@ class _Damaged(Exception):
 
 def check(source: str) -> None:
     """Raise UsageError where `source` is neither a folder nor the address of an S3 prefix. Asks no store."""
-    if not source.strip():
-        raise UsageError("The source is empty: name a folder or an s3://bucket/prefix with the raw files.")
+    absolute(source)
     if _is_s3(source):
         _bucket_and_prefix(source)
     else:
         _folder(source)
+
+
+def absolute(source: str) -> str:
+    """`source` as it is called from any folder. Raises UsageError for an empty one: an unset variable means nothing."""
+    if not source.strip():
+        raise UsageError("The source is empty: name a folder or an s3://bucket/prefix with the raw files.")
+    return source if "://" in source else str(Path(source).resolve())
 
 
 def list_files(source: str, *, suffix: str = ".parquet") -> list[SourceFile]:

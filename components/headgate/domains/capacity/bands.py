@@ -123,8 +123,11 @@ def noise(tried: Sequence[Tried], step: int) -> dict[str, Noise]:
     if not squares:
         return {}
     shared = float(np.median([np.mean(values) for values in squares.values()]))
+    # Six digits are meant: the last ones of a sum depend on how busy threads shared it out.
     return {
-        name: Noise(float(np.sqrt((np.mean(values) + shared) / 2)), *smooths[name]) for name, values in squares.items()
+        name: Noise(float(f"{np.sqrt((np.mean(values) + shared) / 2):.6g}"), float(f"{smooths[name][0]:.6g}"), chance)
+        for name, values in squares.items()
+        for chance in (smooths[name][1],)
     }
 
 
