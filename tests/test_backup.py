@@ -22,10 +22,10 @@ from headgate.settings import Settings
 
 from . import killing
 from .postgres import Postgres, postgres, programs
-from .registry.conftest import DOMAIN, Registry, empty_database, registry, settings
+from .registry.conftest import DOMAIN, Registry, registry, settings
 from .serving.tiny import make_bundle
 
-__all__ = ["empty_database", "postgres", "registry", "settings"]
+__all__ = ["postgres", "registry", "settings"]
 
 
 @dataclass

@@ -15,10 +15,10 @@ from headgate.decisions.tally import EVERYTHING
 from headgate.errors import DataRefused
 from headgate.registry import versions
 
-from ..registry.conftest import DOMAIN, Registry, empty_database, registry, settings
+from ..registry.conftest import DOMAIN, Registry, registry, settings
 from .made import SLICES, START, make_log
 
-__all__ = ["empty_database", "registry", "settings"]
+__all__ = ["registry", "settings"]
 
 CLICKS = 6_000
 

@@ -22,10 +22,10 @@ from headgate.domains.capacity.schema import UTC
 from headgate.registry import versions
 from headgate.registry.ledger import Entry
 
-from ..registry.conftest import DOMAIN, Registry, empty_database, registry, settings
+from ..registry.conftest import DOMAIN, Registry, registry, settings
 from .made import make_rows
 
-__all__ = ["empty_database", "registry", "settings"]
+__all__ = ["registry", "settings"]
 
 SLICE = "mobile/in"
 

@@ -123,11 +123,9 @@ def noise(tried: Sequence[Tried], step: int) -> dict[str, Noise]:
     if not squares:
         return {}
     shared = float(np.median([np.mean(values) for values in squares.values()]))
-    # Six digits are meant: the last ones of a sum depend on how busy threads shared it out.
     return {
-        name: Noise(float(f"{np.sqrt((np.mean(values) + shared) / 2):.6g}"), float(f"{smooths[name][0]:.6g}"), chance)
+        name: Noise(_meant(np.sqrt((np.mean(values) + shared) / 2)), _meant(smooths[name][0]), smooths[name][1])
         for name, values in squares.items()
-        for chance in (smooths[name][1],)
     }
 
 
@@ -161,8 +159,13 @@ def certified(tried: Iterable[Tried], step: int, noises: dict[str, Noise]) -> Ba
             if len(found) < LEAST:
                 found = everything
             reaches = quantiles(np.abs(found[:: max(1, len(found) // MOST)]), SHARES[1:])
-            table[f"{number}/{name}"] = np.concatenate([[0.0], reaches])
+            table[f"{number}/{name}"] = np.array([0.0, *map(_meant, reaches)])
     return Bands(reach, table)
+
+
+def _meant(value: float) -> float:
+    """`value` to six digits: the last ones of a sum depend on how many threads shared it."""
+    return float(f"{value:.6g}")
 
 
 @dataclass(frozen=True)
