@@ -1,7 +1,6 @@
 """The daily path as a user lives it: a first champion, the same day again, a bad day, new thresholds, answers."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -176,4 +175,3 @@ def test_a_checkout_stays_clean(first: tuple[Outcome, str]) -> None:
         pytest.skip("not a git checkout")
     made = [line for line in git.stdout.splitlines() if "dvc.lock" in line or ".dvc/" in line or "state/" in line]
     assert made == []
-    assert sys.executable
