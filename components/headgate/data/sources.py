@@ -42,7 +42,7 @@ def check(source: str) -> None:
     """Raise UsageError where `source` is neither a folder nor the address of an S3 prefix. Asks no store."""
     absolute(source)
     if _is_s3(source):
-        _bucket_and_prefix(source)
+        bucket_and_prefix(source)
     else:
         _folder(source)
 
@@ -81,11 +81,11 @@ def fetch(source: str, names: Sequence[str], into: Path) -> dict[str, str]:
     if not _is_s3(source):
         return {name: _whole(partial(_copy, _folder(source) / name), into / name) for name in unique}
 
-    bucket, prefix = _bucket_and_prefix(source)
-    client = _client(source)
+    bucket, prefix = bucket_and_prefix(source)
+    client = s3_client(source)
 
     def bring(name: str) -> str:
-        with _in_plain_words(f"{source.rstrip('/')}/{name}"):
+        with in_plain_words(f"{source.rstrip('/')}/{name}"):
             return _whole(partial(_download, client, bucket, prefix + name), into / name)
 
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -160,7 +160,7 @@ def _is_s3(source: str) -> bool:
     return source.startswith("s3://")
 
 
-def _bucket_and_prefix(source: str) -> tuple[str, str]:
+def bucket_and_prefix(source: str) -> tuple[str, str]:
     """The bucket, and the prefix with its closing slash, so that `clicks` does not take in `clicks-old`."""
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     if not bucket:
@@ -169,19 +169,20 @@ def _bucket_and_prefix(source: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
-def _client(source: str) -> Any:
+def s3_client(source: str) -> Any:
+    """A client of the store that `source` lies in, with the retries that the environment asks for."""
     import boto3
     from botocore.config import Config
 
     retries = {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", 6))}
-    with _in_plain_words(source):
+    with in_plain_words(source):
         return boto3.client("s3", config=Config(retries=retries, connect_timeout=10, read_timeout=60))
 
 
 def _list_s3(source: str) -> Iterator[SourceFile]:
-    bucket, prefix = _bucket_and_prefix(source)
-    client, empty = _client(source), True
-    with _in_plain_words(source):
+    bucket, prefix = bucket_and_prefix(source)
+    client, empty = s3_client(source), True
+    with in_plain_words(source):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", ()):
                 empty = False
@@ -250,7 +251,7 @@ def _part_sizes(client: Any, bucket: str, key: str, reply: dict[str, Any]) -> li
 
 
 @contextmanager
-def _in_plain_words(where: str) -> Iterator[None]:
+def in_plain_words(where: str) -> Iterator[None]:
     """Turn what boto3 raises about `where` into one sentence that says what to do."""
     from botocore import exceptions as boto
 

@@ -134,14 +134,14 @@ def deliver(settings: Settings, domain: str, replay: str, out: str) -> int:
 
 def _upload(out: str, below: str, files: Mapping[str, Path]) -> int:
     """Put those of `files` that are not there to `out`; all their names begin with `below`."""
-    bucket, prefix = sources._bucket_and_prefix(out)
-    client = sources._client(out)
-    with sources._in_plain_words(out):
+    bucket, prefix = sources.bucket_and_prefix(out)
+    client = sources.s3_client(out)
+    with sources.in_plain_words(out):
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + below)
         there = {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", ())}
     missing = {name: path for name, path in files.items() if name not in there}
     for name, path in missing.items():
-        with _writing(out), sources._in_plain_words(out):
+        with _writing(out), sources.in_plain_words(out):
             client.put_object(Bucket=bucket, Key=prefix + name, Body=path.read_bytes())
     return len(missing)
 

@@ -40,7 +40,6 @@ What = Literal[
     "released",  # the hold is over
     "replayed",  # past events were decided again
     "alert",  # a person should look
-    "ordered",  # capacity was ordered
 ]
 
 #: The hash before the first entry.

@@ -123,7 +123,7 @@ def test_a_plan_of_a_version_holds_on_fresh_paths(forecaster: Forecaster, as_of:
     assert certified
     said = [forecaster.forecast(name, *window, levels=(0.5,)) for name in (HOME, SEARCH)]
     fresh = np.stack(
-        [risk.largest(forecaster, one, window[1], range(100 + 10 * i, 110 + 10 * i)) for i, one in enumerate(said)]
+        [forecaster.largest(one, window[1], range(100 + 10 * i, 110 + 10 * i)) for i, one in enumerate(said)]
     )
     short = (fresh > found.capacity[:, None]).any(axis=0)
     assert short.mean() - 1.96 * (0.1 * 0.9 / len(short)) ** 0.5 <= 0.1
@@ -134,7 +134,7 @@ def test_a_plan_of_a_version_holds_on_fresh_paths(forecaster: Forecaster, as_of:
 def test_paths_are_those_that_the_peak_of_a_forecast_is_read_off(forecaster: Forecaster, as_of: datetime) -> None:
     for name, days in ((HOME, 7), ("eu-central/*/requests", 60)):
         window = as_of, as_of + timedelta(days)
-        drawn = risk.largest(forecaster, forecaster.forecast(name, *window, levels=(0.5,)), window[1], [0])
+        drawn = forecaster.largest(forecaster.forecast(name, *window, levels=(0.5,)), window[1], [0])
         assert forecaster.peak(name, *window) == {
             level: float(np.quantile(drawn, level)) for level in (0.5, 0.9, 0.95, 0.99)
         }

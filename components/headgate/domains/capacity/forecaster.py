@@ -1,6 +1,6 @@
 """A loaded version: forecasts, intervals, peaks, explanations, and what if the calendar were another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,15 +157,21 @@ class Forecaster:
         calendar: Sequence[Event] | None = None,
     ) -> dict[float, float]:
         """Quantiles of the largest step of `series` within [start, end), from simulated paths."""
-        said = self.forecast(series, start, end, levels=(0.5,), calendar=calendar)
-        found = self.parts(series)
-        bands, noise = self._bands(series, found, said.step)
+        drawn = self.largest(self.forecast(series, start, end, levels=(0.5,), calendar=calendar), end)
+        return {level: float(np.quantile(drawn, level)) for level in levels}
+
+    def largest(self, said: Forecast, end: datetime, seeds: Iterable[int] = (0,)) -> Floats:
+        """The largest step [PATHS · seeds] of a forecast that ends at `end`, on each of its simulated paths.
+
+        Raises DataRefused where no origin could show how far peaks lie from forecasts.
+        """
+        bands, noise = self._bands(said.series, self.parts(said.series), said.step)
         library = self.library.get(said.step)
         if bands is None or noise is None or library is None or not len(library.scores):
-            raise DataRefused(f"{series} has no certified peak: its history is too short to try a forecast.")
+            raise DataRefused(f"{said.series} has no certified peak: its history is too short to try a forecast.")
         ahead = max((end.timestamp() - self.as_of.timestamp()) / DAY / bands.tested, 1.0)
-        drawn = peaks.peak(said.quantiles[0.5], noise, library, widen=float(np.sqrt(ahead)))
-        return {level: float(np.quantile(drawn, level)) for level in levels}
+        widen = float(np.sqrt(ahead))
+        return np.concatenate([peaks.peak(said.quantiles[0.5], noise, library, widen, seed) for seed in seeds])
 
     def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Forecast every row of `batch` (series, time): forecast and the columns QUANTILES; null beyond the horizon.

@@ -17,7 +17,7 @@ capacity a share takes: of m paths, the k-th largest is exceeded by the next wit
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,10 +29,9 @@ from scipy.optimize import isotonic_regression
 
 from headgate.calibration.budget import cvxpy, percent
 from headgate.domains.capacity import peaks
-from headgate.domains.capacity.clock import DAY
 from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.forecaster import Forecast, Forecaster
-from headgate.errors import DataRefused, HeadgateError, UsageError
+from headgate.domains.capacity.forecaster import Forecaster
+from headgate.errors import HeadgateError, UsageError
 
 Floats = NDArray[np.float64]
 
@@ -101,18 +100,8 @@ def plan(
     """
     affordable(budget, len(names), SEEDS * peaks.PATHS)  # asked before the work
     said = [forecaster.forecast(name, start, end, levels=(0.5,), calendar=calendar) for name in names]
-    drawn = np.stack([largest(forecaster, one, end, range(2 * SEEDS)) for one in said])
+    drawn = np.stack([forecaster.largest(one, end, range(2 * SEEDS)) for one in said])
     return spread(drawn, np.array(price, np.float64), budget), all(one.certified for one in said)
-
-
-def largest(forecaster: Forecaster, said: Forecast, end: datetime, seeds: Iterable[int]) -> Floats:
-    """The largest step [PATHS · seeds] of a forecast on each simulated path, as `Forecaster.peak` draws them."""
-    bands, noise = forecaster._bands(said.series, forecaster.parts(said.series), said.step)
-    library = forecaster.library.get(said.step)
-    if bands is None or noise is None or library is None or not len(library.scores):
-        raise DataRefused(f"{said.series} has no certified peak: its history is too short to try a forecast.")
-    widen = max((end.timestamp() - forecaster.as_of.timestamp()) / DAY / bands.tested, 1.0) ** 0.5
-    return np.concatenate([peaks.peak(said.quantiles[0.5], noise, library, widen, seed) for seed in seeds])
 
 
 def affordable(budget: float, services: int, paths: int) -> int:

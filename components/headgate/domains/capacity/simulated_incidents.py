@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from headgate.domains.capacity.simulated_world import F64, I64, World
 
-I32 = NDArray[np.int32]
-
 #: The `effect` of the mask that people set for each kind of incident.
 EFFECTS = {
     "robots": "robots",
