@@ -294,11 +294,11 @@ def test_a_registrar_tells_of_each_change_once(registry: Registry) -> None:
     registry.line(2)
     number = registry.register("refused")
     told: list[str] = []
-    runs = Registrar(registry.settings, [DOMAIN], lambda entry: told.append(entry.what))
+    runs = Registrar(registry.settings, [DOMAIN])
     for move in (lambda: registry.alias(1), lambda: registry.stage(number), lambda: None):
         move()
         for _ in range(3):
-            runs.look()
+            told += [entry.what for entry in runs.look()]
     assert told == ["changed", "refused"]
 
 
@@ -372,11 +372,7 @@ def test_a_registrar_outlives_what_goes_wrong(registry: Registry, caplog: pytest
     registry.line(2)
     stopped, faults = Event(), 0
 
-    def notify(entry: Entry) -> None:
-        if entry.to_version == 2:
-            stopped.set()
-
-    runs = Registrar(registry.settings, [DOMAIN], notify)
+    runs = Registrar(registry.settings, [DOMAIN])
     whole = runs.look
 
     def look() -> list[Entry]:
@@ -385,7 +381,10 @@ def test_a_registrar_outlives_what_goes_wrong(registry: Registry, caplog: pytest
             faults += 1
             raise ConnectionError("the registry is away")
         (registry.stage if registry.told().champion == 1 else registry.alias)(2 if registry.told().champion == 1 else 1)
-        return whole()
+        written = whole()
+        if any(entry.to_version == 2 for entry in written):
+            stopped.set()
+        return written
 
     runs.look = look  # type: ignore[method-assign]
     stopped.wait = lambda timeout=None: stopped.is_set()  # type: ignore[method-assign, assignment]

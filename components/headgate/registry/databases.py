@@ -10,16 +10,13 @@ import sqlite3
 import subprocess
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headgate.data.datasets import LOCK_SECONDS, exclusively
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import sweep
-from headgate.registry.tables import engine, tables
+from headgate.registry.tables import engine, tables, with_driver
 from headgate.settings import Settings
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL
 
 #: The columns of MLflow's tables that name a place of artifacts, as a URI or a path.
 PLACES = {
@@ -99,7 +96,7 @@ def tags(address: str, key: str) -> set[str] | None:
     from sqlalchemy.pool import NullPool
 
     try:
-        with create_engine(_with_driver(address), poolclass=NullPool).connect() as connection:
+        with create_engine(with_driver(address), poolclass=NullPool).connect() as connection:
             if not inspect(connection).has_table("model_version_tags"):
                 return None
             asked = text("select value from model_version_tags where key = :key")
@@ -113,7 +110,7 @@ def move(address: str, before: Path, after: Path) -> None:
     from sqlalchemy import create_engine, text
     from sqlalchemy.pool import NullPool
 
-    made = create_engine(_with_driver(address) if is_postgresql(address) else address, poolclass=NullPool)
+    made = create_engine(with_driver(address) if is_postgresql(address) else address, poolclass=NullPool)
     with made.begin() as connection:
         for old, new in ((before.as_uri(), after.as_uri()), (str(before), str(after))):
             told = {"old": f"{old}/", "new": f"{new}/", "length": len(old) + 1}
@@ -128,18 +125,12 @@ def move(address: str, before: Path, after: Path) -> None:
                     )
 
 
-def _with_driver(address: str) -> "URL":
-    from sqlalchemy import make_url
-
-    return make_url(address).set(drivername="postgresql+psycopg2")
-
-
 def _tool(name: str, address: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs on the database at `address`; its password stays off the command line."""
     program = shutil.which(name)
     if program is None:
         raise UsageError(f"The registry is in PostgreSQL, and {name} is not installed: run it where it is.")
-    url = _with_driver(address).set(drivername="postgresql")
+    url = with_driver(address).set(drivername="postgresql")
     env: dict[str, Any] = {**os.environ, "PGCONNECT_TIMEOUT": "10"}
     if url.password:
         env["PGPASSWORD"] = str(url.password)

@@ -6,7 +6,7 @@ people moved both, the alias wins. What may not serve is put back. All that know
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -189,11 +189,9 @@ def _agree(now: Standing, known: Sequence[Version]) -> bool:
 class Registrar:
     """Looks at every domain four times a second until it is stopped."""
 
-    def __init__(
-        self, settings: Settings, domains: Sequence[str], notify: Callable[[Entry], None] = lambda entry: None
-    ) -> None:
-        """`notify` is told what was written for a person's change, refused or not."""
-        self._settings, self._domains, self._notify = settings, domains, notify
+    def __init__(self, settings: Settings, domains: Sequence[str]) -> None:
+        """Nothing is looked at yet."""
+        self._settings, self._domains = settings, domains
         self._registry: MlflowClient | None = None
         self._ledger: Ledger | None = None
         self._agreed: dict[str, tuple[Seen, int]] = {}  # what was seen, and the ledger's head, when all agreed
@@ -243,5 +241,4 @@ class Registrar:
                 self._agreed.pop(domain, None)
                 written.append(entry)
                 log.info("%s: %s: %s", domain, entry.what, entry.why)
-                self._notify(entry)
         return written

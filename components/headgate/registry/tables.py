@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 #: Options of a PostgreSQL session: one that is stopped in the middle of a transaction keeps nobody waiting for long.
 POSTGRESQL = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
@@ -62,7 +62,7 @@ def engine(url: str) -> "Engine":
     address = make_url(url)
     kind = address.get_backend_name()
     if kind == "postgresql":
-        address = address.set(drivername="postgresql+psycopg2")  # whatever was said: it is the one that comes with us
+        address = with_driver(url)
         options: dict[str, Any] = {"connect_timeout": 5, "options": POSTGRESQL}
         made = create_engine(address, pool_pre_ping=True, pool_size=2, connect_args=options)
     elif kind == "sqlite" and address.database not in (None, "", ":memory:"):
@@ -75,6 +75,13 @@ def engine(url: str) -> "Engine":
             connection.execute(text("select pg_advisory_xact_lock(hashtext('headgate_ledger'))"))
         tables().metadata.create_all(connection)
     return made
+
+
+def with_driver(url: str) -> "URL":
+    """The address of a PostgreSQL database, with the driver that comes with Headgate whatever was said."""
+    from sqlalchemy import make_url
+
+    return make_url(url).set(drivername="postgresql+psycopg2")
 
 
 def _write_at_once(made: "Engine") -> None:
