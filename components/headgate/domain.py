@@ -15,9 +15,8 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from headgate.data.profile import Expectation, Profile
-from headgate.decisions.segments import Recorder
 from headgate.gate.checks import Check
-from headgate.serving.slots import Slots
+from headgate.serving.host import Host
 from headgate.settings import Settings
 
 
@@ -146,7 +145,7 @@ class Domain:
     decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, and of them noticed
     noticed: str  # what a noticed row is, in words: invalid, outside its band
     score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
-    routes: Callable[[Slots, Recorder], list[Any]]  # they tell the recorder every decision before it is answered
+    routes: Callable[[Host], list[Any]]  # they tell its recorder every decision before it is answered
     simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Mapping[str, int]  # days and sizes of the demonstration

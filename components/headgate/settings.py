@@ -42,6 +42,7 @@ class Settings:
     artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
     ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
     alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
+    redis: str | None  # HEADGATE_REDIS: where counters are kept, redis:// or unix://; None is this process's memory
 
     @cached_property
     def mlflow_home(self) -> Path:
@@ -96,6 +97,7 @@ def load() -> Settings:
         artifacts=env.get("HEADGATE_ARTIFACTS") or None,
         ledger=env.get("HEADGATE_LEDGER") or None,
         alert_url=env.get("HEADGATE_ALERT_URL") or None,
+        redis=env.get("HEADGATE_REDIS") or None,
     )
 
 

@@ -25,7 +25,7 @@ from headgate import settings as settings_module
 from headgate.decisions import segments
 from headgate.decisions.folding import fold
 from headgate.decisions.reading import day_of, find, gaps, listed, open_folder, parts
-from headgate.decisions.segments import NoLog, Segments
+from headgate.decisions.segments import Ids, Segments
 from headgate.domains.adclicks.events import micros
 from headgate.domains.adclicks.features import FEATURES
 from headgate.settings import Settings
@@ -320,8 +320,8 @@ def test_a_worker_that_is_asked_nothing_lets_go_of_its_segment_too(settings, clo
 
 
 def test_ids_are_unique_among_workers_and_lead_to_their_row(settings: Settings) -> None:
-    one, other, now = Segments(settings), NoLog(), datetime.now(UTC)
-    ids = [*one.ids(1000, now), *one.ids(1000, now), *other.ids(1000, now)]
+    one, other, now = Segments(settings), Ids(), datetime.now(UTC)
+    ids = [*one.ids(1000, now), *one.ids(1000, now), *other(1000, now)]
     assert len(set(ids)) == 3000
     one.record("adclicks", rows(ids[:3], at=now))
     found = find(settings, "adclicks", ids[1])

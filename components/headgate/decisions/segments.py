@@ -78,17 +78,6 @@ class Ids:
         return [f"{prefix}{next(self._numbers):x}" for _ in range(n)]
 
 
-class NoLog:
-    """A recorder that keeps nothing."""
-
-    def __init__(self) -> None:
-        """Only ids are given out."""
-        self.ids = Ids()
-
-    def record(self, domain: str, rows: Sequence[Row]) -> None:
-        """Nothing."""
-
-
 class Segments:
     """The recorder of a serving process: a segment a domain, rolled over by size, age and midnight.
 

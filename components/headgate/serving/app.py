@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from headgate.decisions.segments import Segments
 from headgate.serving import docs, metrics, openapi
 from headgate.serving.endpoints import Endpoint, Operation, json
 from headgate.serving.follower import Follower
+from headgate.serving.host import Host
 from headgate.serving.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.serving.slots import Slots
 from headgate.settings import Settings, load
@@ -48,7 +49,8 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     """The app that serves `domains`; while it lives, it follows their champions in the registry."""
     slots = Slots()
     recorder = Segments(settings)
-    endpoints = [route for domain in domains for route in domain.routes(slots, recorder)]
+    host = Host(slots, recorder, settings)
+    endpoints = [route for domain in domains for route in domain.routes(host)]
     endpoints += _operators([domain.name for domain in domains], slots)
     document = openapi.document(e for e in endpoints if isinstance(e, Endpoint))
     written = msgspec.json.encode(document)
@@ -64,13 +66,16 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         follower = Follower(slots, domains, settings)
         folder = Folder(recorder, settings, [domain.name for domain in domains])
-        folder.start()
-        follower.start()
-        try:
-            yield
-        finally:
-            follower.stop()
-            folder.stop()
+        async with AsyncExitStack() as beside:
+            for enter in host.beside:
+                await beside.enter_async_context(enter())
+            folder.start()
+            follower.start()
+            try:
+                yield
+            finally:
+                follower.stop()
+                folder.stop()
 
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page)]
     app = Starlette(

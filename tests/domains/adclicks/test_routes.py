@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from headgate.decisions.segments import NoLog
 from headgate.domains.adclicks.counters import MemoryCounters
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.routes import MAX_CLICKS, routes
 from headgate.serving.problems import Problem, on_problem
 from headgate.serving.slots import Loaded, Slots
 
+from ...hosts import host
 from ...serving.tiny import make_bundle
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def post(slots, counters):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
         from starlette.testclient import TestClient
-    app = Starlette(routes=routes(slots, NoLog(), counters), exception_handlers={Problem: on_problem})
+    app = Starlette(routes=routes(host(slots), counters), exception_handlers={Problem: on_problem})
     client = TestClient(app)
 
     def send(body, **options):

@@ -39,15 +39,16 @@ def test_serving_needs_neither_torch_nor_prophet(load_work: Path) -> None:
 import sys
 from datetime import timedelta
 from pathlib import Path
-from headgate.decisions.segments import NoLog
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.routes import routes
 from headgate.registry.golden import agrees
+from headgate.serving.host import Host
 from headgate.serving.slots import Slots
+from headgate.settings import load
 bundle = Path(sys.argv[1])
 forecaster = Forecaster(bundle)
 agrees(bundle, forecaster)
-routes(Slots(), NoLog())
+routes(Host(Slots(), None, load()))
 start = forecaster.as_of
 forecaster.peak("eu-central/*/requests", start, start + timedelta(2))
 print([name for name in ("torch", "prophet", "pandas", "cvxpy") if name in sys.modules])

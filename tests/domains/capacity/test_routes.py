@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from headgate.decisions.segments import NoLog, Recorder
+from headgate.decisions.segments import Recorder
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.routes import routes
 from headgate.serving.problems import Problem, on_problem
 from headgate.serving.slots import Loaded, Slots
+
+from ...hosts import NoLog, host
 
 HOME = "eu-central/home/requests"
 DAY = {"series": HOME, "from": "2026-02-21", "to": "2026-02-22"}
@@ -44,7 +46,7 @@ def client_of(slots: Slots, recorder: Recorder | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
         from starlette.testclient import TestClient
-    return TestClient(Starlette(routes=routes(slots, recorder or NoLog()), exception_handlers={Problem: on_problem}))
+    return TestClient(Starlette(routes=routes(host(slots, recorder)), exception_handlers={Problem: on_problem}))
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from headgate.domains.adclicks.logged import LoggedClick
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.schema import DEVICES
 from headgate.serving.endpoints import Endpoint, Operation, json, read
+from headgate.serving.host import Host
 from headgate.serving.metrics import DECISIONS
 from headgate.serving.problems import not_ready
-from headgate.serving.slots import Canary, Loaded, Slots
+from headgate.serving.slots import Canary, Loaded
 
 DOMAIN = "adclicks"
 
@@ -114,8 +115,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
 
 
-def routes(slots: Slots, recorder: Recorder, counters: Counters | None = None) -> list[Any]:
+def routes(host: Host, counters: Counters | None = None) -> list[Any]:
     """The endpoint; `counters` are this process's own unless others are given."""
+    slots, recorder = host.slots, host.recorder
     counts = counters or MemoryCounters()
     decoder = msgspec.json.Decoder(Posted)
 

@@ -22,6 +22,7 @@ from headgate.domains.capacity.recording import DOMAIN, Told, record_actuals, re
 from headgate.domains.capacity.track import track
 from headgate.errors import HeadgateError
 from headgate.serving.endpoints import Endpoint, Operation, json, query, read
+from headgate.serving.host import Host
 from headgate.serving.problems import Problem, not_ready
 from headgate.serving.slots import Loaded, Slots
 
@@ -131,9 +132,9 @@ class Followed(msgspec.Struct, frozen=True):
     high: list[float]
 
 
-def routes(slots: Slots, recorder: Recorder) -> list[Any]:
+def routes(host: Host) -> list[Any]:
     """The endpoints; they answer with the champion, or for its share of the series with the canary."""
-    told = Told()
+    slots, recorder, told = host.slots, host.recorder, Told()
 
     async def forecasts(request: Request) -> Response:
         asked = query(request, Asked)
