@@ -8,6 +8,7 @@ engines, whose work it is) and inside the peak of memory.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -25,9 +26,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from headgate.domains.adclicks.counters import MemoryCounters
 from headgate.domains.adclicks.events import Click
 from headgate.domains.adclicks.features import COLUMNS, features, in_order_of_arrival
+from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.windows import (
     DAY,
     HOUR,
@@ -189,9 +190,13 @@ def vectors_online(folder: Path) -> Cost:
     rows = read_clicks(folder)[: ONLINE + ONLINE // 10].iter_rows()
     clicks = [Click(**dict(zip(COLUMNS, row, strict=True)), device="mobile") for row in rows]
     counters, warming = MemoryCounters(), len(clicks) // 11
-    counters.observe_many(clicks[:warming])
+    asyncio.run(counters.observe(clicks[:warming]))
     begin = time.process_time()
-    total = sum(float(counters.observe(click)[0]) for click in clicks[warming:])
+
+    async def each() -> float:
+        return sum([float((await counters.observe([click])).vectors[0, 0]) for click in clicks[warming:]])
+
+    total = asyncio.run(each())
     return Cost(time.process_time() - begin, len(clicks) - warming, total)
 
 

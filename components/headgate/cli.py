@@ -1,6 +1,7 @@
 """The command line. Importing it loads no model library: `headgate --help` answers at once."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +11,15 @@ import typer
 from headgate import settings
 from headgate.commands import backup, recovery, trace
 from headgate.commands.drill import drill
+from headgate.commands.features import features
 from headgate.commands.gc import gc
+from headgate.commands.load import load
+from headgate.commands.lookups import lookups_app
 from headgate.commands.options import DomainName, Json, Out, answer, instant
 from headgate.commands.replay import replay
 from headgate.commands.schedule import schedule
 from headgate.commands.shadow import shadow
+from headgate.commands.token import token_app
 from headgate.commands.watch import watch
 from headgate.domains.capacity import commands as capacity
 from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
@@ -34,6 +39,8 @@ app.add_typer(data_app, name="data")
 app.add_typer(log_app, name="log")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(mask_app, name="mask")
+app.add_typer(lookups_app, name="lookups")
+app.add_typer(token_app, name="token")
 
 DISK_FULL = "The disk is full. What was there before is unchanged: make room and run the command again."
 
@@ -293,26 +300,33 @@ def serve(
     domain: Annotated[list[str], typer.Argument(metavar="DOMAIN…", help="One or more domains.")],
     host: Annotated[str | None, typer.Option(help="What to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port; the next free one if it is taken.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port; more than one need HEADGATE_REDIS.")
+    ] = 1,
 ) -> None:
     """Answer decisions with the champion, and follow it."""
     from headgate import domains
     from headgate.servers import free_port
-    from headgate.serving.app import run as listen
+    from headgate.serving.process import run as listen
+    from headgate.serving.tokens import refuse_open_doors
 
     here = settings.load()
-    chosen = [domains.get(name) for name in domain]
+    chosen = [domains.get(name).name for name in domain]
     host, wanted = host or here.host, port or here.serve_port
+    refuse_open_doors(replace(here, host=host))
     free = free_port(host, wanted)
     if free != wanted:
         typer.secho(f"Port {wanted} is taken; listening on {free}.", fg="yellow", err=True)
     typer.echo(f"{', '.join(domain)} on http://{host}:{free}  (Ctrl-C stops)")
-    listen(chosen, host, free)
+    listen(chosen, host, free, workers)
 
 
+app.command()(features)
 PANELS: dict[str, tuple[Any, ...]] = {
     "Who decides": (recovery.rollback, recovery.hold, recovery.release, recovery.canary, shadow),
     "What happened": (recovery.ledger, trace.trace, replay),
     "Day and night": (recovery.registrar, watch, schedule, backup.backup, backup.restore, gc, drill),
+    "Under load": (load,),
     "Load": (capacity.forecast, capacity.explain, capacity.whatif, capacity.track, capacity.headroom),
 }
 for panel, commands in PANELS.items():

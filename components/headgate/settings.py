@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal, cast
 
 from headgate.errors import UsageError
 
@@ -42,7 +43,14 @@ class Settings:
     artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
     ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
     alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
-    redis: str | None  # HEADGATE_REDIS: where counters are kept, redis:// or unix://; None is this process's memory
+    lookups: str | None  # HEADGATE_LOOKUPS: the database of accounts and campaigns; None is a local SQLite file
+    tokens: str | None  # HEADGATE_TOKENS: the file with the hashes of the tokens; None is a file in the state folder
+    rate: float | None  # HEADGATE_RATE: requests a second that one caller may send; None is no limit
+    log: Literal["plain", "json"]  # HEADGATE_LOG: how serving logs
+    redis: str | None  # HEADGATE_REDIS: where counters are kept; None is this process's memory
+    redis_deadline: float  # HEADGATE_REDIS_DEADLINE_MS: seconds here; then the default answer is given
+    salt: str | None  # HEADGATE_SALT: what names of persons are hashed with; None is a file in the state folder
+    onnx: Literal["cpu", "cuda"]  # HEADGATE_ONNX: what scores
 
     @cached_property
     def mlflow_home(self) -> Path:
@@ -63,6 +71,16 @@ class Settings:
     def ledger_url(self) -> str:
         """The ledger's database."""
         return self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def lookups_url(self) -> str:
+        """The database of lookups."""
+        return self.lookups or f"sqlite:///{self.home / 'lookups.db'}"
+
+    @property
+    def tokens_file(self) -> Path:
+        """The hashes of the tokens that open the endpoints."""
+        return Path(self.tokens).expanduser() if self.tokens else self.home / "tokens.json"
 
     @property
     def bundles(self) -> Path:
@@ -97,7 +115,14 @@ def load() -> Settings:
         artifacts=env.get("HEADGATE_ARTIFACTS") or None,
         ledger=env.get("HEADGATE_LEDGER") or None,
         alert_url=env.get("HEADGATE_ALERT_URL") or None,
+        lookups=env.get("HEADGATE_LOOKUPS") or None,
+        tokens=env.get("HEADGATE_TOKENS") or None,
+        rate=_rate(env.get("HEADGATE_RATE", "")),
+        log=_log(env.get("HEADGATE_LOG") or "plain"),
         redis=env.get("HEADGATE_REDIS") or None,
+        redis_deadline=_milliseconds("HEADGATE_REDIS_DEADLINE_MS", 2.0),
+        salt=env.get("HEADGATE_SALT") or None,
+        onnx=_onnx(env.get("HEADGATE_ONNX") or "cpu"),
     )
 
 
@@ -114,6 +139,42 @@ def _home(text: str) -> Path:
             f"HEADGATE_HOME={text} can be no folder ({error}): name one that can be written to."
         ) from error
     return home
+
+
+def _rate(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise UsageError(f"HEADGATE_RATE={text} is no rate: give requests per second, for example 50.")
+    return rate
+
+
+def _log(text: str) -> Literal["plain", "json"]:
+    if text in ("plain", "json"):
+        return cast(Literal["plain", "json"], text)
+    raise UsageError(f"HEADGATE_LOG={text} is no format of logs: write plain or json.")
+
+
+def _onnx(text: str) -> Literal["cpu", "cuda"]:
+    if text in ("cpu", "cuda"):
+        return cast(Literal["cpu", "cuda"], text)
+    raise UsageError(f"HEADGATE_ONNX={text} scores nothing: write cpu or cuda.")
+
+
+def _milliseconds(variable: str, default: float) -> float:
+    """In seconds."""
+    text = os.environ.get(variable, "")
+    try:
+        milliseconds = float(text) if text else default
+    except ValueError:
+        milliseconds = 0.0
+    if not 0 < milliseconds <= 60_000:
+        raise UsageError(f"{variable}={text} is no deadline: give milliseconds, for example 2.")
+    return milliseconds / 1000
 
 
 def _port(variable: str, default: int) -> int:

@@ -93,5 +93,6 @@ def make_rows(
             "features": pl.Series(random.integers(0, 9, (n, len(FEATURES))).astype(np.float32)),
             "score": np.where(invalid, 0.9, 0.1).astype(np.float32),
             "threshold": np.full(n, 0.5, np.float32),
+            "complete": True,
         }
     ).cast(schema("adclicks"))

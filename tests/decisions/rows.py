@@ -45,6 +45,7 @@ def row(decision_id: str, at: datetime = NOON, **told: Any) -> LoggedClick:
         "features": np.arange(len(FEATURES), dtype=np.float32).tobytes(),
         "score": 0.25,
         "threshold": 0.5,
+        "complete": True,
     }
     return LoggedClick(**(base | told))
 

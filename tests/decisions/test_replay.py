@@ -1,5 +1,6 @@
 """Replay: past events decided again, and only what differs from the decision that holds is published."""
 
+import asyncio
 import json
 import os
 import threading
@@ -32,9 +33,9 @@ from headgate.decisions import corrections, reading
 from headgate.decisions.corrections import CORRECTION, rule
 from headgate.decisions.reading import corrections_folder, effective, log_folder, part_name, parts, schema
 from headgate.decisions.replay import Asked, replay, run
-from headgate.domains.adclicks.counters import MemoryCounters
 from headgate.domains.adclicks.events import Click
 from headgate.domains.adclicks.features import FEATURES
+from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.windows import HISTORY
 from headgate.domains.capacity.again import recompute as rebuild_capacity
 from headgate.domains.capacity.again import redecide as redecide_capacity
@@ -406,8 +407,8 @@ def served(rows: pl.DataFrame) -> pl.Series:
     """The vectors that the online counters give `rows`, which stand in order of arrival."""
     counters = MemoryCounters()
     names = [name for name in Click.__struct_fields__ if name in rows.columns]
-    vectors = [counters.observe(Click(**row)) for row in rows.select(names).iter_rows(named=True)]
-    return pl.Series("features", np.array(vectors), dtype=pl.Array(pl.Float32, len(FEATURES)))
+    found = asyncio.run(counters.observe([Click(**row) for row in rows.select(names).iter_rows(named=True)]))
+    return pl.Series("features", found.vectors, dtype=pl.Array(pl.Float32, len(FEATURES)))
 
 
 def test_rebuilt_vectors_are_those_that_were_served_whatever_the_log_says(

@@ -85,7 +85,7 @@ def test_a_fault_is_counted_and_tells_nothing_about_the_inside(settings, serve, 
     def fail():
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("headgate.serving.app.generate_latest", fail)
+    monkeypatch.setattr("headgate.serving.metrics.generate_latest", fail)
     before = metric("headgate_request_seconds_count", path="/metrics", status="500")
     answer = serve(settings, follow=False).get("/metrics")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")

@@ -21,9 +21,12 @@ def test_a_decision_is_logged_with_its_click_its_vector_and_what_decided_it(regi
         (1, model["bundle"], "champion", "mobile", "")
     }
     assert rows["click_id"].to_list() == [f"c{n}" for n in range(5)]
-    assert set(rows.select("user_id", "session_id", "ip", "device", "logged_in", "campaign", "rfm").iter_rows()) == {
-        ("u", "u", "192.0.2.1", "mobile", False, "spring", 12)
+    assert set(rows.select("device", "logged_in", "campaign", "rfm", "complete").iter_rows()) == {
+        ("mobile", False, "spring", 12, False)
     }
+    names = rows.select("user_id", "session_id", "ip").unique()
+    assert names.height == 1, "one user is one pseudonym"
+    assert all(len(name) == 24 for name in names.row(0)), "and nobody's name is kept"
     assert {f"{at}" for at in rows["event_time"]} == {"2026-01-05 08:30:00+00:00"}
     assert set(rows["utc_offset_min"]) == {60}
     assert set(rows["threshold"]) == {0.5}

@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 
 LOGGED = Counter("headgate_logged_rows", "Rows written to the decision log.", ["domain"])
 LOST = Counter("headgate_log_lost_rows", "Rows that were answered and could not be logged.", ["domain"])
-FAILING = Gauge("headgate_log_failing", "1 while the decision log cannot be written.", ["domain"])
+FAILING = Gauge(
+    "headgate_log_failing", "1 while the decision log cannot be written.", ["domain"], multiprocess_mode="livemax"
+)
 
 #: A segment is closed at this size in bytes, at this age in seconds, and at midnight UTC.
 MOST_BYTES, MOST_SECONDS = 16 << 20, 60.0

@@ -1,13 +1,12 @@
 """The app that answers: every domain's own routes, and what operators ask."""
 
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,13 +16,15 @@ from starlette.routing import Route
 
 from headgate.decisions.folding import Folder
 from headgate.decisions.segments import Segments
-from headgate.serving import docs, metrics, openapi
+from headgate.serving import docs, logs, metrics, openapi
+from headgate.serving.doors import Doors
 from headgate.serving.endpoints import Endpoint, Operation, json
 from headgate.serving.follower import Follower
 from headgate.serving.host import Host
 from headgate.serving.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.serving.slots import Slots
-from headgate.settings import Settings, load
+from headgate.serving.tokens import Keys, loopback
+from headgate.settings import Settings
 
 if TYPE_CHECKING:
     from headgate.domain import Domain
@@ -46,13 +47,17 @@ class Model(msgspec.Struct, frozen=True):
 
 
 def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
-    """The app that serves `domains`; while it lives, it follows their champions in the registry."""
+    """The app that serves `domains`; while it lives, it follows their champions in the registry.
+
+    Requests need a token unless it listens to this machine alone (`settings.host`) and there is no token.
+    """
     slots = Slots()
     recorder = Segments(settings)
     host = Host(slots, recorder, settings)
     endpoints = [route for domain in domains for route in domain.routes(host)]
     endpoints += _operators([domain.name for domain in domains], slots)
-    document = openapi.document(e for e in endpoints if isinstance(e, Endpoint))
+    documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
+    document = openapi.document(documented)
     written = msgspec.json.encode(document)
 
     async def openapi_json(request: Request) -> Response:
@@ -80,7 +85,12 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page)]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(metrics.Timed, {route.endpoint: route.path for route in routes})],
+        middleware=[
+            Middleware(metrics.Timed, {route.endpoint: route.path for route in routes}),
+            Middleware(
+                Doors, documented, Keys(settings.tokens_file), required=not loopback(settings.host), rate=settings.rate
+            ),
+        ],
         exception_handlers={
             Problem: on_problem,
             HTTPException: on_http_error,
@@ -93,18 +103,8 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     return app
 
 
-def run(domains: "Sequence[Domain]", host: str, port: int) -> None:
-    """Serve `domains` on `host`:`port` until a signal ends the process."""
-    import uvicorn
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    app = build(domains, load())
-    uvicorn.run(app, host=host, port=port, loop="uvloop", http="httptools", access_log=False, log_config=None)
-
-
 def _model(domain: str, slots: Slots) -> Model:
-    loaded, problem = slots.champion(domain), slots.problem(domain)
+    loaded, problem = slots.champion(domain), logs.redact(slots.problem(domain) or "") or None
     if loaded is None:
         return Model(domain, None, None, None, problem or "The registry has not been asked yet.")
     return Model(domain, loaded.version, loaded.bundle, loaded.loaded_at, problem)
@@ -123,15 +123,15 @@ def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
         return json(Status("ready"))
 
     async def metrics_text(request: Request) -> Response:
-        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def models(request: Request) -> Response:
         return json([_model(domain, slots) for domain in domains])
 
     return [
         Endpoint("GET", "/v1/models", models, _MODELS),
-        Endpoint("GET", "/healthz", healthz, _HEALTHZ),
-        Endpoint("GET", "/readyz", readyz, _READYZ),
+        Endpoint("GET", "/healthz", healthz, _HEALTHZ, "open"),
+        Endpoint("GET", "/readyz", readyz, _READYZ, "open"),
         Endpoint("GET", "/metrics", metrics_text, _METRICS),
     ]
 

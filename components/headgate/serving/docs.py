@@ -67,6 +67,9 @@ def _section(method: str, path: str, operation: dict[str, Any], schemas: dict[st
         _prose(operation["description"]),
     ]
     curl = f"curl -s {address}{path}"
+    for scheme in operation["security"]:
+        parts.append(f"<p>Scope of the token: {', '.join(scheme['token'])}</p>")
+        curl += ' \\\n  -H "Authorization: Bearer $HEADGATE_TOKEN"'
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if body:
         example = json.dumps(body["example"], indent=2, ensure_ascii=False).replace("'", "'\\''")

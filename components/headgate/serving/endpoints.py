@@ -10,9 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headgate.serving.problems import Problem, undecodable
+from headgate.serving.tokens import Scope
 
 #: Longest body that is read, in bytes.
 MAX_BODY = 1 << 20
+
+#: What a caller's token must have, or that none is needed.
+Need = Scope | Literal["open"]
 
 T = TypeVar("T")
 
@@ -40,10 +44,12 @@ class Endpoint(Route):
         path: str,
         handler: Callable[[Request], Awaitable[Response]],
         operation: Operation,
+        scope: Need | None = None,
     ) -> None:
-        """Answer `method` `path` with `handler`."""
+        """Answer `method` `path` with `handler`; where no `scope` is given, POST needs "decide" and GET "read"."""
         super().__init__(path, handler, methods=[method])
         self.method, self.operation = method, operation
+        self.scope: Need = scope or ("decide" if method == "POST" else "read")
 
 
 async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = MAX_BODY) -> T:
@@ -55,7 +61,7 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = 
             raise Problem(413, "too-large", f"The body is longer than {limit} bytes: send less at once.")
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise undecodable(error) from None
 
 

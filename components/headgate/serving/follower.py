@@ -7,6 +7,7 @@ effect a little later. Only a version that the ledger lets serve is swapped in. 
 deciding, and it is said: in the log, in `Slots.problem`, and in a gauge.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -255,6 +256,7 @@ class Follower:
         metrics.VERSION.labels(loaded.domain).set(loaded.version)
         metrics.SWAPS.labels(loaded.domain).inc()
         log.info("%s: version %d decides", loaded.domain, loaded.version)
+        gc.freeze()  # what is loaded by now stays: collecting need not look through it while requests wait
         try:
             write_json(self._memory(loaded.domain), {"version": loaded.version, "bundle": loaded.bundle})
         except OSError as error:

@@ -1,22 +1,51 @@
 """What Prometheus sees of a serving process, and the middleware that times its requests."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from psutil import pid_exists
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DECISIONS = Counter("headgate_decisions", "Decisions answered.", ["domain", "slice", "outcome"])
-VERSION = Gauge("headgate_champion_version", "The version that decides.", ["domain"])
+VERSION = Gauge("headgate_champion_version", "The version that decides.", ["domain"], multiprocess_mode="livemin")
 SWAPS = Counter("headgate_swaps", "Versions put in the champion's slot.", ["domain"])
-PROBLEM = Gauge("headgate_problem", "1 where serving is not what the registry says; /v1/models says why.", ["domain"])
+PROBLEM = Gauge(
+    "headgate_problem",
+    "1 where serving is not what the registry says; /v1/models says why.",
+    ["domain"],
+    multiprocess_mode="livemax",
+)
+DEFAULTS = Counter("headgate_default_answers", "Decisions answered by default, to be decided by a replay.", ["domain"])
+INCOMPLETE = Counter("headgate_incomplete", "Decisions by windows that may hold too few events.", ["domain"])
+AWAY = Gauge("headgate_counters_away", "1 while the counters do not answer.", ["domain"], multiprocess_mode="livemax")
+OWED = Gauge("headgate_counters_owed", "Events that are not counted yet.", ["domain"], multiprocess_mode="livesum")
+LOOKUPS_AWAY = Gauge(
+    "headgate_lookups_away", "1 while the lookups' database is away; requests go on.", multiprocess_mode="livemax"
+)
 REQUESTS = Histogram(
     "headgate_request_seconds",
     "Time from the request's head to the answer's last byte.",
     ["path", "status"],
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
 )
+
+
+def text() -> bytes:
+    """All metrics in Prometheus' words, added up over the workers where there are several."""
+    shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if shared is None:
+        return generate_latest()
+    for file in Path(shared).glob("gauge_live*.db"):  # what a worker showed that is no more
+        if not pid_exists(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, shared)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 class Timed:

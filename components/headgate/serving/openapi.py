@@ -12,7 +12,11 @@ from headgate.serving.problems import KINDS, MEDIA, ProblemDetails
 _DESCRIPTION = """Decisions of the versions that the gate let through.
 
 A batch is decided by one version, also while another one takes its place. Errors are problem details (RFC 9457):
-`type` leads to its explanation, `errors` names the fields."""
+`type` leads to its explanation, `errors` names the fields. Every answer has an `X-Request-Id`, yours if you sent one.
+
+Send a token where the server asks for one: `Authorization: Bearer hg_…`; `headgate token add` makes it."""
+
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "From `headgate token add`, with the scope that is named."}
 
 
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Headgate", "version": version("headgate"), "description": _DESCRIPTION},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"token": _TOKEN}},
         "externalDocs": {"description": "Kinds of problems: " + ", ".join(KINDS), "url": "/docs"},
     }
 
@@ -45,6 +49,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "summary": operation.summary,
         "description": operation.description,
         "responses": answers,
+        "security": [] if endpoint.scope == "open" else [{"token": [endpoint.scope]}],
     }
     if 503 in operation.errors:
         written["responses"]["503"]["headers"] = {

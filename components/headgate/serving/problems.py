@@ -1,5 +1,6 @@
 """Errors as people and programs can read them: RFC 9457 problem details, naming the field."""
 
+import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -9,13 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headgate.serving.logs import REQUEST_ID
+
+log = logging.getLogger(__name__)
+
 MEDIA = "application/problem+json"
 
 #: Kinds of problems: the last part of their `type`, which leads to their place on the docs page.
 KINDS = {
     "malformed": "The body is not JSON.",
     "invalid": "The body is JSON, but not what the endpoint takes; `errors` names the field.",
-    "too-large": "The body is longer than the endpoint takes.",
+    "too-large": "The body is longer than the endpoint takes, or the head than any does.",
+    "too-slow": "The request did not arrive in time.",
+    "unauthenticated": "There is no token, or one that is not known; `WWW-Authenticate` says which.",
+    "forbidden": "The token lacks the scope that `detail` names.",
+    "too-many": "More requests than one caller may send; try again after `Retry-After` seconds.",
     "not-found": "There is no such path.",
     "method": "The path does not know this method; `Allow` lists those that it knows.",
     "not-ready": "No version is loaded yet that could answer; try again after `Retry-After` seconds.",
@@ -109,6 +118,9 @@ def on_http_error(request: Request, error: Exception) -> Response:
     return Problem(error.status_code, "invalid", error.detail, headers=error.headers).response
 
 
-def on_fault(request: Request, error: Exception) -> Response:
-    """Answer a fault without a word about the inside; the server logs the error itself."""
-    return Problem(500, "fault", "Something went wrong here, not in your request. It has been logged.").response
+async def on_fault(request: Request, error: Exception) -> Response:
+    """Answer a fault without a word about the inside; the server logs the traceback itself, under the same id."""
+    log.error("%s %r failed: %s", request.method, request.url.path, type(error).__name__)
+    request_id = REQUEST_ID.get()
+    detail = "Something went wrong here, not in your request. It has been logged under the request's id."
+    return Problem(500, "fault", detail, headers={"X-Request-Id": request_id} if request_id else None).response

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from headgate.domains.adclicks.counters import MemoryCounters
+from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.routes import MAX_CLICKS, routes
 from headgate.serving.problems import Problem, on_problem
@@ -106,7 +106,7 @@ def test_a_repeated_id_is_answered_again_and_not_counted(post, counters):
     ids = {decision.pop("decision_id") for decision in first + again}
     assert again == first
     assert len(ids) == 10, "it is another decision all the same"
-    assert counters.repeated == 5
+    assert counters.users.repeated == 5
     assert not post(click(0, click_id="new", user_id="w")).json()["invalid"]
 
 

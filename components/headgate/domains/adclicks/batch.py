@@ -26,11 +26,11 @@ def decide(bundle: Path, on: Path, out: Path) -> tuple[int, int]:
     `out` is Parquet: click_id, score, slice, threshold (null: never invalid), invalid; in order of arrival.
     """
     predictor = Predictor(bundle)
-    days = _days(on)
+    days = click_days(on)
     rows = against = 0
     with atomic_file(out) as draft:
         writer = None
-        for _, table in by_day(on, days, *_span(days)):
+        for _, table in by_day(on, days, *span(days)):
             batch = table.select(FEATURES).with_columns(device=_devices(table))
             decided = pl.concat([table.select("click_id"), predictor.decide(batch)], how="horizontal")
             rows, against = rows + len(decided), against + int(decided["invalid"].sum())
@@ -45,8 +45,8 @@ def decide(bundle: Path, on: Path, out: Path) -> tuple[int, int]:
 
 def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
     """The scorecard of a bundle on the clicks below `on` from `since` on, with every purchase that is known there."""
-    days = _days(on)
-    start, end = _span(days)
+    days = click_days(on)
+    start, end = span(days)
     tables = [table for _, table in by_day(on, days, max(start, since or start), end)]
     tables = [table for table in tables if len(table)]
     if not tables:
@@ -64,7 +64,7 @@ def score(bundle: Path, on: Path, since: datetime | None) -> tuple[int, list[dic
         return len(rows), card, read_json(Path(folder) / "differences.json")
 
 
-def _days(on: Path) -> tuple[date, ...]:
+def click_days(on: Path) -> tuple[date, ...]:
     """The days that have click files below `on`, each checked."""
     files = sorted((on / "clicks").glob("*.parquet"))
     if not files:
@@ -76,7 +76,7 @@ def _days(on: Path) -> tuple[date, ...]:
     return tuple(raw.day_of(path) for path in files)
 
 
-def _span(days: tuple[date, ...]) -> tuple[datetime, datetime]:
+def span(days: tuple[date, ...]) -> tuple[datetime, datetime]:
     """From the start of the first day to the end of the last."""
     first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (days[0], days[-1]))
     return first, last + timedelta(days=1)

@@ -6,6 +6,8 @@ online store answers the same vector to the last digit. See `windows` for what t
 
 import ipaddress
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from headgate.domains.adclicks.windows import (
     HOUR,
     WINDOWS,
     Ints,
+    Timeline,
     counts,
     distinct,
     following,
@@ -29,19 +32,20 @@ from headgate.domains.adclicks.windows import (
 #: A bundle made for another version of the counters must not be served from these.
 COUNTER_SCHEMA = 1
 
-FEATURES: tuple[str, ...] = (
+#: What a click's user tells of it, what its IP does, and what it tells by itself.
+USER_FEATURES: tuple[str, ...] = (
     *(f"user_clicks_{w.name}" for w in WINDOWS),
     *(f"user_velocity_{w.name}" for w in WINDOWS),  # clicks per second
     "user_gap_s",
     "user_ips_1d",
+)
+IP_FEATURES: tuple[str, ...] = (
     *(f"ip_clicks_{w.name}" for w in WINDOWS),
     *(f"ip_{members}_{w.name}" for members in ("sessions", "users") for w in (HOUR, DAY)),
-    "hour_sin",
-    "hour_cos",
-    "weekday_sin",
-    "weekday_cos",
-    "logged_in",
 )
+OWN_FEATURES: tuple[str, ...] = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "logged_in")
+
+FEATURES: tuple[str, ...] = (*USER_FEATURES, *IP_FEATURES, *OWN_FEATURES)
 
 #: What a click must have for its features.
 COLUMNS = ("click_id", "event_time", "utc_offset_min", "received_at", "user_id", "session_id", "ip", "logged_in")
@@ -92,37 +96,77 @@ def features(clicks: pl.DataFrame, since: int = 0) -> NDArray[np.float32]:
 
     The first `since` clicks are history: they are counted, and have no vector.
     """
-    event = clicks["event_time"].dt.epoch("us").to_numpy()
-    received = clicks["received_at"].dt.epoch("us").to_numpy()
-    user, session = _codes(clicks["user_id"]), _codes(clicks["session_id"])
-    ip = _codes(_ip_keys(clicks["ip"]))
+    arrived, first, last = arrivals(clicks), len(USER_FEATURES), len(FEATURES) - len(OWN_FEATURES)
     out = np.empty((len(clicks) - since, len(FEATURES)), dtype=np.float32)
+    out[:, :first] = user_part(arrived, since)
+    out[:, first:last] = ip_part(arrived, since)
+    out[:, last:] = own_part(clicks[since:])
+    return out
 
-    def put(name: str, values: NDArray) -> None:
-        out[:, FEATURES.index(name)] = values[since:]
 
-    line = timeline(user, event, received)
+@dataclass(frozen=True)
+class Arrivals:
+    """n clicks in order of arrival, as the kernel takes them: instants in microseconds, entities as codes from 0."""
+
+    event: Ints
+    received: Ints
+    user: Ints
+    session: Ints
+    ip: Ints
+
+
+def arrivals(clicks: pl.DataFrame) -> Arrivals:
+    """`clicks`, which stand in order of arrival, as arrays."""
+    return Arrivals(
+        event=clicks["event_time"].dt.epoch("us").to_numpy(),
+        received=clicks["received_at"].dt.epoch("us").to_numpy(),
+        user=_codes(clicks["user_id"]),
+        session=_codes(clicks["session_id"]),
+        ip=_codes(ip_keys(clicks["ip"])),
+    )
+
+
+def user_part(clicks: Arrivals, since: int = 0) -> NDArray[np.float32]:
+    """USER_FEATURES [n − since, …]; right as soon as all clicks of each user are there, whatever others are not."""
+    line = timeline(clicks.user, clicks.event, clicks.received)
+    values: dict[str, NDArray] = {"user_gap_s": gap(line)}
     for window in WINDOWS:
         start = window_start(line, window)
-        put(f"user_clicks_{window.name}", line.restore(counts(start)))
-        put(f"user_velocity_{window.name}", line.restore(velocity(line, window, start)))
+        values[f"user_clicks_{window.name}"] = counts(start)
+        values[f"user_velocity_{window.name}"] = velocity(line, window, start)
         if window is DAY:
-            put("user_ips_1d", line.restore(distinct(start, following(line, ip[line.order]))))
-    put("user_gap_s", line.restore(gap(line)))
+            values["user_ips_1d"] = distinct(start, following(line, clicks.ip[line.order]))
+    return _columns(line, values, USER_FEATURES, since)
 
-    line = timeline(ip, event, received)
-    next_of_session, next_of_user = following(line, session[line.order]), following(line, user[line.order])
+
+def ip_part(clicks: Arrivals, since: int = 0) -> NDArray[np.float32]:
+    """IP_FEATURES [n − since, …]; right as soon as all clicks of each IP key are there, whatever others are not."""
+    line = timeline(clicks.ip, clicks.event, clicks.received)
+    next_of_session = following(line, clicks.session[line.order])
+    next_of_user = following(line, clicks.user[line.order])
+    values: dict[str, NDArray] = {}
     for window in WINDOWS:
         start = window_start(line, window)
-        put(f"ip_clicks_{window.name}", line.restore(counts(start)))
+        values[f"ip_clicks_{window.name}"] = counts(start)
         if window in (HOUR, DAY):
-            put(f"ip_sessions_{window.name}", line.restore(distinct(start, next_of_session)))
-            put(f"ip_users_{window.name}", line.restore(distinct(start, next_of_user)))
+            values[f"ip_sessions_{window.name}"] = distinct(start, next_of_session)
+            values[f"ip_users_{window.name}"] = distinct(start, next_of_user)
+    return _columns(line, values, IP_FEATURES, since)
 
-    minute = local_minute(event, clicks["utc_offset_min"].cast(pl.Int64).to_numpy())[since:]
-    out[:, [FEATURES.index("hour_sin"), FEATURES.index("hour_cos")]] = MINUTE_OF_DAY[minute % 1440]
-    out[:, [FEATURES.index("weekday_sin"), FEATURES.index("weekday_cos")]] = WEEKDAY[minute // 1440 % 7]
-    put("logged_in", clicks["logged_in"].to_numpy())
+
+def own_part(clicks: pl.DataFrame) -> NDArray[np.float32]:
+    """OWN_FEATURES [n, …] of `clicks`, in whatever order they stand."""
+    offset = clicks["utc_offset_min"].cast(pl.Int64).to_numpy()
+    minute = local_minute(clicks["event_time"].dt.epoch("us").to_numpy(), offset)
+    logged_in = clicks["logged_in"].to_numpy()
+    return np.column_stack([MINUTE_OF_DAY[minute % 1440], WEEKDAY[minute // 1440 % 7], logged_in]).astype(np.float32)
+
+
+def _columns(line: Timeline, values: Mapping[str, NDArray], names: Sequence[str], since: int) -> NDArray[np.float32]:
+    """`values` [n] in timeline order as columns [n − since, len(names)], the rows in order of arrival."""
+    out = np.empty((len(line.order) - since, len(names)), dtype=np.float32, order="F")
+    for column, name in enumerate(names):
+        out[:, column] = line.restore(values[name])[since:]
     return out
 
 
@@ -131,7 +175,7 @@ def _codes(values: pl.Series) -> Ints:
     return values.cast(pl.Enum(values.unique())).to_physical().cast(pl.Int64).to_numpy()
 
 
-def _ip_keys(ips: pl.Series) -> pl.Series:
+def ip_keys(ips: pl.Series) -> pl.Series:
     """`ip_key` of a column, worked out once for each distinct IPv6 address."""
     v6 = ips.filter(ips.str.contains(":", literal=True)).unique()
     if not len(v6):

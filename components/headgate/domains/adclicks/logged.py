@@ -11,6 +11,7 @@ LOGGED: dict[str, pl.DataType] = {
     "features": pl.Array(pl.Float32, len(FEATURES)),  # as served, in the order of `FEATURES`
     "score": pl.Float32(),
     "threshold": pl.Float32(),  # of the slice; null never invalidates
+    "complete": pl.Boolean(),  # false where the windows may hold fewer clicks than there were
 }
 
 
@@ -31,3 +32,4 @@ class LoggedClick(Row, frozen=True, array_like=True, gc=False):
     features: bytes | None
     score: float | None
     threshold: float | None
+    complete: bool

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES
 from headgate.domains.adclicks.slices import LEAVES, device_codes, leaf
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, UsageError
 from headgate.files import read_json
 from headgate.registry.bundle import card
+from headgate.settings import load
 
 MODEL = "model.onnx"
 THRESHOLDS = "thresholds.json"
@@ -47,7 +48,7 @@ class Predictor:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = ort.InferenceSession(bundle / MODEL, options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(bundle / MODEL, options, providers=_providers())
         thresholds = read_json(bundle / THRESHOLDS)
         #: The pooled slice of each leaf, and its threshold [len(LEAVES)]; +inf never invalidates.
         self.slices: tuple[str, ...] = tuple(thresholds[name]["slice"] for name in LEAVES)
@@ -83,3 +84,14 @@ class Predictor:
             },
             schema_overrides={"slice": pl.String},
         )
+
+
+def _providers() -> list[str]:
+    """What ONNX Runtime computes on, as HEADGATE_ONNX says; raises UsageError where that is not at hand."""
+    import onnxruntime as ort
+
+    if load().onnx == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise UsageError("HEADGATE_ONNX=cuda needs a GPU and `pip install onnxruntime-gpu` in place of onnxruntime.")
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]

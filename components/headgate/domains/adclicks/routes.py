@@ -1,7 +1,8 @@
 """`POST /v1/adclicks/decisions`: is this click one that an advertiser should not pay for?"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
@@ -9,19 +10,27 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headgate.decisions.segments import Recorder, Role
-from headgate.domains.adclicks.counters import Counters, MemoryCounters
+from headgate.decisions.segments import Role
+from headgate.domains.adclicks.counters import Counters, entity_of_ip
 from headgate.domains.adclicks.events import Click, Instant, Name, micros, now
 from headgate.domains.adclicks.logged import LoggedClick
+from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.predictor import Predictor
+from headgate.domains.adclicks.redis_counters import RedisCounters
 from headgate.domains.adclicks.schema import DEVICES
+from headgate.domains.adclicks.warming import Warmer, warm_memory
+from headgate.pseudonyms import Pseudonyms, salt
+from headgate.serving.doors import may_see_scores
 from headgate.serving.endpoints import Endpoint, Operation, json, read
 from headgate.serving.host import Host
-from headgate.serving.metrics import DECISIONS
+from headgate.serving.lookups import Lookups
+from headgate.serving.metrics import DECISIONS, DEFAULTS, INCOMPLETE
 from headgate.serving.problems import not_ready
+from headgate.serving.redis import connect
 from headgate.serving.slots import Canary, Loaded
 
 DOMAIN = "adclicks"
@@ -37,6 +46,9 @@ LATEST = timedelta(days=3653)
 
 #: Local time minus UTC, where people live.
 WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
+
+#: The slice of a click whose counters are not known.
+UNKNOWN = "unknown"
 
 Vectors = NDArray[np.float32]
 Device = Literal["mobile", "desktop", "tablet", "other"]
@@ -84,41 +96,47 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
                 "field `event_time` lies more than 10 years before `received_at`: the sender's clock is not set"
             )
 
-    def click(self) -> Click:
-        """The click as the counters take it."""
+    def click(self, pseudonym: Pseudonyms, rfm: int | None) -> Click:
+        """The click as it is counted and kept: nobody's name is in it. `rfm` is what is known where none was posted."""
         offset = cast(timedelta, self.event_time.utcoffset())
         return Click(
             click_id=self.click_id,
             event_time=self.event_time,
             utc_offset_min=int(offset.total_seconds()) // 60,
-            user_id=self.user_id,
-            session_id=self.session_id or self.user_id,
-            ip=self.ip,
+            user_id=pseudonym("user", self.user_id),
+            session_id=pseudonym("session", self.session_id or self.user_id),
+            ip=pseudonym("ip", entity_of_ip(self.ip)),
             device=self.device,
             logged_in=self.logged_in,
             campaign=self.campaign,
-            rfm=self.rfm,
+            rfm=rfm if self.rfm is None else self.rfm,
             received_at=self.received_at,
         )
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What was decided about a click. There is no score in it: who probes the gate learns one bit."""
+class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What was decided about a click. Who probes the gate learns one bit: a score is for operators' tokens alone."""
 
     click_id: str
     invalid: Annotated[bool, Meta(description="True: do not bill it. The visit itself goes on.")]
     slice: Annotated[str, Meta(description="The slice of traffic whose threshold decided.")]
     version: Annotated[int, Meta(description="The version that decided.")]
     decision_id: Annotated[str, Meta(description="Unique; `headgate trace ID` tells how it came about.")]
+    pending: Annotated[
+        bool, Meta(description="True where the counters did not answer in time: valid by default, decided by a replay.")
+    ] = False
+    score: Annotated[float | None, Meta(description="Only for a token with the scope `operate`.")] = None
 
 
 Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
 
 
 def routes(host: Host, counters: Counters | None = None) -> list[Any]:
-    """The endpoint; `counters` are this process's own unless others are given."""
+    """The endpoint; `counters` are those that the settings name unless others are given."""
     slots, recorder = host.slots, host.recorder
-    counts = counters or MemoryCounters()
+    counts = counters or _counters(host)
+    pseudonym, lookups = Pseudonyms(salt(host.settings)), Lookups(host.settings)
+    host.beside.append(lookups.beside)
     decoder = msgspec.json.Decoder(Posted)
 
     async def decide_clicks(request: Request) -> Response:
@@ -128,42 +146,101 @@ def routes(host: Host, counters: Counters | None = None) -> list[Any]:
         if champion is None:
             raise not_ready("No version is loaded yet: /readyz says why. The clicks were not counted; send them again.")
         listed = [posted] if isinstance(posted, PostedClick) else posted
-        rows = _decide([one.click() for one in listed], champion, canary, counts, recorder)
+        clicks = [one.click(pseudonym, None if one.rfm else lookups.rfm(one.user_id)) for one in listed]
+        observed, at = await counts.observe(clicks), now()
+        ids = recorder.ids(len(clicks), at)
+        if observed.vectors is None:
+            rows = _by_default(clicks, ids, at)
+        else:
+            rows = _decide(clicks, observed.vectors, observed.complete, champion, canary, ids, at)
         recorder.record(DOMAIN, rows)  # before the answer leaves
-        for (name, robotic), n in Counter((row.slice, row.against) for row in rows).items():
-            DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
-        answers = [Decision(row.click_id, row.against, row.slice, row.version, row.decision_id) for row in rows]
+        _count(rows)
+        shown = may_see_scores(request)
+        answers = [
+            Decision(
+                row.click_id,
+                row.against,
+                row.slice,
+                row.version,
+                row.decision_id,
+                row.role == "default",
+                row.score if shown else None,
+            )
+            for row in rows
+        ]
         return json(answers[0] if isinstance(posted, PostedClick) else answers)
 
     return [Endpoint("POST", "/v1/adclicks/decisions", decide_clicks, _OPERATION)]
 
 
+def _counters(host: Host) -> Counters:
+    """The counters that the settings name, started and warmed with the process."""
+    settings = host.settings
+    if settings.redis is None:
+        memory = MemoryCounters()
+
+        @asynccontextmanager
+        async def warmed() -> AsyncIterator[None]:
+            await run_in_threadpool(warm_memory, memory, settings)
+            yield
+
+        host.beside.append(warmed)
+        return memory
+    warmer = Warmer(settings)
+    counters = RedisCounters(connect(settings.redis), settings.redis_deadline, on_flushed=warmer.wake)
+    host.beside.extend((counters.running, warmer.running))
+    return counters
+
+
+def _count(rows: Sequence[LoggedClick]) -> None:
+    """Tell Prometheus what was answered."""
+    for (name, robotic), n in Counter((row.slice, row.against) for row in rows).items():
+        DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
+    defaults = sum(row.role == "default" for row in rows)
+    if defaults:
+        DEFAULTS.labels(DOMAIN).inc(defaults)
+    incomplete = sum(not row.complete for row in rows)
+    if incomplete:
+        INCOMPLETE.labels(DOMAIN).inc(incomplete)
+
+
 def _decide(
-    clicks: Sequence[Click], champion: Loaded, canary: Canary | None, counters: Counters, recorder: Recorder
+    clicks: Sequence[Click],
+    vectors: Vectors,
+    complete: Sequence[bool],
+    champion: Loaded,
+    canary: Canary | None,
+    ids: Sequence[str],
+    at: datetime,
 ) -> list[LoggedClick]:
-    """Count `clicks` and decide them: in one call of the champion's model, and one of the canary's for its users."""
-    at = now()
-    vectors = counters.observe_many(clicks)
-    ids = recorder.ids(len(clicks), at)
+    """Decide `clicks` with `vectors` [n, d]: one call of the champion's model, one of the canary's for its users."""
     if canary is None:
-        return _decided_by(champion, "champion", clicks, vectors, ids, at)
+        return _decided_by(champion, "champion", clicks, vectors, complete, ids, at)
     tries = np.array([canary.takes(click.user_id) for click in clicks], dtype=bool)
     rows: dict[int, LoggedClick] = {}
     shares: list[tuple[Loaded, Role, Any]] = [(champion, "champion", ~tries), (canary.loaded, "canary", tries)]
     for loaded, role, where in shares:
         mine = np.flatnonzero(where).tolist()
-        chosen = [clicks[n] for n in mine], vectors[where], [ids[n] for n in mine]
+        chosen = [clicks[n] for n in mine], vectors[where], [complete[n] for n in mine], [ids[n] for n in mine]
         rows |= zip(mine, _decided_by(loaded, role, *chosen, at), strict=True)
     return [rows[n] for n in range(len(clicks))]
 
 
 def _decided_by(
-    loaded: Loaded, role: Role, clicks: Sequence[Click], vectors: Vectors, ids: Sequence[str], at: datetime
+    loaded: Loaded,
+    role: Role,
+    clicks: Sequence[Click],
+    vectors: Vectors,
+    complete: Sequence[bool],
+    ids: Sequence[str],
+    at: datetime,
 ) -> list[LoggedClick]:
     """`clicks` with `vectors` [n, d], decided by one version, as they are logged."""
     predictor = cast(Predictor, loaded.predictor)
     decided = predictor.decide_vectors(vectors, np.array([_DEVICE[click.device] for click in clicks], dtype=np.int64))
     instant, width, served = micros(at), vectors.itemsize * vectors.shape[1], vectors.tobytes()
+    columns = (decided.leaf, decided.invalid, decided.score, decided.threshold)
+    answers = zip(*(column.tolist() for column in columns), strict=True)
     return [
         LoggedClick(
             number,
@@ -174,33 +251,40 @@ def _decided_by(
             role,
             predictor.slices[leaf],
             invalid,
-            click.click_id,
-            micros(click.event_time),
-            click.utc_offset_min,
-            micros(click.received_at),
-            click.user_id,
-            click.session_id,
-            click.ip,
-            click.device,
-            click.logged_in,
-            click.campaign,
-            click.rfm,
+            *_as_posted(click),
             served[n * width : n * width + width],
             score,
             threshold if threshold < np.inf else None,
+            complete[n],
         )
-        for n, (number, click, leaf, invalid, score, threshold) in enumerate(
-            zip(
-                ids,
-                clicks,
-                decided.leaf.tolist(),
-                decided.invalid.tolist(),
-                decided.score.tolist(),
-                decided.threshold.tolist(),
-                strict=True,
-            )
-        )
+        for n, (number, click, (leaf, invalid, score, threshold)) in enumerate(zip(ids, clicks, answers, strict=True))
     ]
+
+
+def _by_default(clicks: Sequence[Click], ids: Sequence[str], at: datetime) -> list[LoggedClick]:
+    """`clicks` that nothing could decide in time: valid, to be decided by `headgate replay --pending`."""
+    instant = micros(at)
+    return [
+        LoggedClick(number, instant, 0, "", "", "default", UNKNOWN, False, *_as_posted(click), None, None, None, False)
+        for number, click in zip(ids, clicks, strict=True)
+    ]
+
+
+def _as_posted(click: Click) -> tuple[str, int, int, int, str, str, str, str, bool, str, int | None]:
+    """The columns of a click, in the order of `LoggedClick`."""
+    return (
+        click.click_id,
+        micros(click.event_time),
+        click.utc_offset_min,
+        micros(click.received_at),
+        click.user_id,
+        click.session_id,
+        click.ip,
+        click.device,
+        click.logged_in,
+        click.campaign,
+        click.rfm,
+    )
 
 
 _EXAMPLE = {

@@ -1,0 +1,1 @@
+"""The serving benchmark: each part is a module whose `report` measures and writes its section."""

@@ -1,0 +1,194 @@
+"""The same model, clicks and Redis counters behind Headgate and behind what a user would pick instead."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from headgate.errors import HeadgateError
+from headgate.load.clicks import Clicks
+from headgate.load.target import Target
+from peers.serving import rig
+from peers.serving.rig import Loaded, Running, Sizes
+from peers.serving.rivals import RIVALS, environment, versions
+from peers.serving.rivals import running as rival_running
+from peers.serving.state import State, state
+
+WANTED = (0.5, 0.99, 0.999)
+
+#: Clicks whose decisions must be the same everywhere.
+COMPARED = 40
+
+OURS = "Headgate"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server that can be started, and how it is asked."""
+
+    name: str
+    path: str
+    around: tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Arena:
+    """What all contestants share."""
+
+    at: State
+    bin: Path
+    store: Running
+    redis: str
+    sizes: Sizes
+
+    @contextmanager
+    def started(self, who: Contestant) -> Iterator[Running]:
+        """`who`, alone, for the block."""
+        if who.name == OURS:
+            # As long a deadline as the others have, so that all of them really ask Redis.
+            with rig.headgate(
+                self.at.folder, {"HEADGATE_REDIS": self.redis, "HEADGATE_REDIS_DEADLINE_MS": "5000"}
+            ) as one:
+                yield one
+            return
+        rival = next(rival for rival in RIVALS if rival.name == who.name)
+        with rival_running(rival, self.bin, self.at.folder, self.at.bundle, self.redis) as one:
+            yield one
+
+    def load(self, server: Running, who: Contestant, rate: float | None, *, clicks: int, seed: int = 0) -> Loaded:
+        """An open loop at `rate`, or a closed one where there is none."""
+        due, limits = rig.closed_loop(self.sizes.capacity) if rate is None else rig.open_loop(rate, clicks, seed)
+        return rig.load(server, self.store, due, limits, path=who.path, around=who.around, seed=seed)
+
+
+def report(sizes: Sizes) -> str:
+    """The section."""
+    everyone = [Contestant(OURS, "/v1/adclicks/decisions", (b"", b""))]
+    everyone += [Contestant(rival.name, rival.path, rival.around) for rival in RIVALS]
+    bin = environment(sizes.work)
+    with state() as at, rig.redis() as (store, url):
+        arena = Arena(at, bin, store, url, sizes)
+        capacity: dict[str, Loaded] = {}
+        for who in everyone:
+            with arena.started(who) as server:
+                _same_answers(server, who, at)
+                arena.load(server, who, 50, clicks=sizes.warm // 4, seed=98)
+                capacity[who.name] = arena.load(server, who, None, clicks=0)
+        shared = min(run.per_second for run in capacity.values()) / 2
+        at_shared: dict[str, Loaded] = {}
+        at_own: dict[str, Loaded] = {}
+        for who in everyone:
+            with arena.started(who) as server:
+                arena.load(server, who, min(shared, 200), clicks=sizes.warm // 2, seed=99)
+                at_shared[who.name] = arena.load(server, who, shared, clicks=sizes.fewer, seed=1)
+                own = capacity[who.name].per_second / 2
+                at_own[who.name] = arena.load(server, who, own, clicks=sizes.fewer, seed=2)
+    return "\n\n".join(
+        [
+            "## Against what a user would pick instead",
+            _about(sizes, versions(bin)),
+            _capacity(capacity),
+            f"All at {shared:.0f}/s, half of what the slowest can:",
+            _latencies(at_shared),
+            "Each at half of what it can itself:",
+            _latencies(at_own),
+            _promises(capacity, at_shared),
+            _failed([*capacity.values(), *at_shared.values(), *at_own.values()]),
+        ]
+    )
+
+
+def _same_answers(server: Running, who: Contestant, at: State) -> None:
+    """Hold the decisions of a server against those of the first one: the same clicks, in the same order."""
+    clicks = Clicks(COMPARED, Target(server.address), seed=7, run="compared")
+    before, after = who.around
+    decided = []
+    for number in range(COMPARED):
+        # They arrive at instants of their own, so that every server counts the very same.
+        at_ = datetime(2026, 1, 5, 9, tzinfo=UTC) + timedelta(seconds=number)
+        click = clicks.request(number, at_.timestamp()).partition(b"\r\n\r\n")[2]
+        body = click[:-1] + f',"received_at":"{at_.isoformat()}"}}'.encode()
+        answer = httpx.post(
+            server.address + who.path,
+            content=before + body + after,
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+            trust_env=False,
+        )
+        if answer.status_code != 200:
+            raise HeadgateError(f"{who.name} refuses a click: {answer.text[-1500:]}")
+        one = _decision(answer.json())
+        decided.append((one["click_id"], one["invalid"], one["slice"]))
+    kept = at.folder / "compared.txt"
+    if not kept.is_file():
+        kept.write_text(repr(decided))
+    elif kept.read_text() != repr(decided):
+        raise HeadgateError(f"{who.name} decides the same clicks otherwise than {OURS}: they are no peers so.")
+
+
+def _decision(answer: Any) -> dict[str, Any]:
+    """The decision, however deep a framework wraps it."""
+    while "invalid" not in answer:
+        answer = answer[0] if isinstance(answer, list) else next(iter(answer.values()))
+    return dict(answer)
+
+
+def _about(sizes: Sizes, told: str) -> str:
+    return (
+        f"{told}. The peers run one worker each, as their manuals set them up, with access logs off: MLflow as "
+        "`mlflow models serve` on a pyfunc with type hints, BentoML as a service class with an asynchronous API, "
+        "LitServe as a LitAPI without batching, FastAPI as a route with pydantic's model of a click. All call the same "
+        "counters in the same Redis and the same ONNX model; that their decisions are the same is checked first. "
+        "Headgate alone also hashes names and writes the decision log. "
+        f"What each can is a closed loop of 8 connections for {sizes.capacity:g} s; then {sizes.fewer:,} clicks in an open "
+        "loop, latencies in ms from the instant at which a request was due. CPU is of the server's processes."
+    )
+
+
+def _capacity(capacity: dict[str, Loaded]) -> str:
+    ours = _per_cpu_second(capacity[OURS])
+    lines = ["| | decisions/s | decisions per CPU-second | ours is so many times it |", "|---|---|---|---|"]
+    for name, run in capacity.items():
+        per = _per_cpu_second(run)
+        lines.append(f"| {name} | {run.per_second:,.0f} | {per:,.0f} | {ours / per:.1f} |")
+    return "\n".join(lines)
+
+
+def _latencies(runs: dict[str, Loaded]) -> str:
+    lines = [
+        "| | rate | p50 | p99 | p99.9 | p99, of ours | CPU a decision, ms | decisions per CPU-second |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    ours = runs[OURS].quantiles(WANTED)[1]
+    for name, run in runs.items():
+        found = run.quantiles(WANTED)
+        cells = " | ".join(f"{value:.2f}" for value in found)
+        rate = len(run.measured.due) / run.measured.due[-1]
+        per = _per_cpu_second(run)
+        lines.append(f"| {name} | {rate:,.0f}/s | {cells} | {found[1] / ours:.1f} × | {1000 / per:.2f} | {per:,.0f} |")
+    return "\n".join(lines)
+
+
+def _promises(capacity: dict[str, Loaded], at_shared: dict[str, Loaded]) -> str:
+    ours, mlflow = (at_shared[name].quantiles(WANTED)[1] for name in (OURS, "MLflow"))
+    best = max((run for run in capacity if run != OURS), key=lambda name: _per_cpu_second(capacity[name]))
+    more = _per_cpu_second(capacity[OURS]) / _per_cpu_second(capacity[best])
+    return (
+        f"At the same rate the p99 is {mlflow / ours:.1f} times lower than MLflow's (promised: 5), and a second of CPU makes "
+        f"{more:.2f} times the decisions of the best peer, {best} (promised: more than 1)."
+    )
+
+
+def _per_cpu_second(run: Loaded) -> float:
+    return run.answered / run.server_cpu if run.server_cpu else float(np.nan)
+
+
+def _failed(runs: Sequence[Loaded]) -> str:
+    total = sum(int((run.measured.status != 0).sum()) for run in runs)
+    failed, pending = sum(run.measured.failed for run in runs), sum(int(run.measured.pending.sum()) for run in runs)
+    return f"Of {total:,} requests in all {failed:,} failed, and {pending:,} were answered by default."

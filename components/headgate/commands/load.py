@@ -1,0 +1,107 @@
+"""`headgate load adclicks`: open-loop load, measured from the instant at which each request was due."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headgate import settings
+from headgate.commands.options import DomainName, Json, answer
+from headgate.errors import UsageError
+
+PATH = "/v1/adclicks/decisions"
+
+#: Most connections that are opened unless more are asked for.
+CONNECTIONS = 64
+
+
+def load(
+    domain: DomainName,
+    rate: Annotated[float, typer.Option(help="Clicks a second, where the shape is at its highest.")],
+    shape: Annotated[
+        str,
+        typer.Option(
+            help="flat; peak: a smooth hump, from a third of the rate up to it and back; spike: a third, and all of it "
+            "for a fifth of the time, reached within a second."
+        ),
+    ] = "flat",
+    minutes: Annotated[float, typer.Option(min=0, help="How long; --seconds comes on top of it.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0, help="How long.")] = 0,
+    target: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where; `headgate serve` on this machine if left out.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Clicks in a request, as a list; one alone if left out.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="HEADGATE_TOKEN", help="A bearer token with the scope decide.")
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Connections at most; by the rate if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed: the same instants, users and IPs.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For latency.png and latency.json; load/DOMAIN in the state if left out."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask for decisions at a steady or changing rate, and show how long they took.
+
+    Open loop: requests are due at instants of a Poisson process, as clicks of many people are, and no slow answer puts
+    the next one off. A latency runs from the instant at which its request was due, so a server that stalls shows it
+    in every request that fell due meanwhile. Exits 1 if any request failed. Ctrl-C reports what there is.
+    """
+    if domain != "adclicks":
+        raise UsageError(f"There is no load for {domain}: clicks are what comes by the thousand, so load adclicks.")
+    if not minutes and not seconds:
+        raise UsageError("Say how long: --minutes 5, or --seconds 30.")
+
+    from headgate.files import write_json
+    from headgate.load import inside
+    from headgate.load.clicks import Clicks
+    from headgate.load.generator import Limits, run
+    from headgate.load.picture import draw
+    from headgate.load.report import QUANTILES, report
+    from headgate.load.schedule import Schedule
+    from headgate.load.target import Target
+
+    here = settings.load()
+    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), PATH, token)
+    where.head(0)  # what no address or token can be is said before the work
+    folder = out or here.home / "load" / domain
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a folder with --out.")
+    schedule = Schedule(rate / (batch or 1), 60 * minutes + seconds, shape)
+    due = schedule.due(seed)
+    clicks = Clicks(len(due), where, batch=batch, seed=seed)
+    limits = Limits(connections or round(min(CONNECTIONS, max(4, schedule.rate / 8))))
+    before = inside.scrape(where.address, PATH, token)
+    progress = _progress(schedule.seconds)
+    measured = run(where, due, clicks.request, limits, progress=progress)
+    if progress:
+        print(file=sys.stderr)
+    after = inside.scrape(where.address, PATH, token)
+    bounds = inside.quantiles(before, after, list(QUANTILES.values()))
+    told = report(measured, schedule, where, batch=batch, seed=seed, inside=bounds)
+    write_json(folder / "latency.json", told.plain())
+    draw(measured, schedule, told, folder / "latency.png")
+    answer(told.plain(), json, f"{told.words()}\n{folder / 'latency.png'} shows the distribution.")
+    raise typer.Exit(130 if measured.interrupted else bool(told.failed))
+
+
+def _progress(seconds: float) -> Callable[[float, int], None] | None:
+    """A line for people, nothing for pipes."""
+    if not sys.stderr.isatty():
+        return None
+    shown = 0
+
+    def show(now: float, sent: int) -> None:
+        nonlocal shown
+        if int(now) > shown:
+            shown = int(now)
+            print(f"\r{shown:5} of {seconds:.0f} s, {sent:,} sent ", end="", file=sys.stderr, flush=True)
+
+    return show

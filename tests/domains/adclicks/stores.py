@@ -1,0 +1,88 @@
+"""The online stores as tests drive them: without an event loop of their own, empty at the start."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from headgate.domains.adclicks import windows
+from headgate.domains.adclicks.counters import Counters
+from headgate.domains.adclicks.events import Click
+from headgate.domains.adclicks.features import FEATURES
+from headgate.domains.adclicks.memory_counters import MemoryCounters
+from headgate.domains.adclicks.redis_counters import EXPIRY, RedisCounters, library
+from headgate.serving.redis import bring_functions, connect
+
+from ...redises import running
+from .reference import at
+
+
+@dataclass
+class Store:
+    """A store and the event loop that it runs in."""
+
+    counters: Any
+    run: Callable[[Any], Any]
+
+    def observe(self, clicks: Sequence[Click]) -> np.ndarray:
+        """The vectors [n, d] of `clicks`."""
+        return self.run(self.counters.observe(clicks)).vectors
+
+    def whole(self, clicks: Sequence[Click]) -> list[bool]:
+        """Whether the windows of `clicks` are complete."""
+        return list(self.run(self.counters.observe(clicks)).complete)
+
+
+def memory(**limits: int) -> Store:
+    return Store(MemoryCounters(**limits), asyncio.run)
+
+
+@pytest.fixture(scope="session")
+def stores() -> Iterator[Callable[[str], Store]]:
+    """Makes an empty store in memory, or in a Redis server that is started when it is first asked for."""
+    made: dict[str, Any] = {}
+
+    def make(kind: str) -> Store:
+        if kind == "memory":
+            return memory()
+        if not made:
+            made["server"] = running()
+            url = made["server"].__enter__().url
+            made["runner"] = asyncio.Runner()
+            made["client"] = connect(url)
+        run, client = made["runner"].run, made["client"]
+
+        async def empty() -> Counters:
+            await client.flushall()
+            await bring_functions(client, *library(EXPIRY, windows.DISTINCT_CAP))
+            counters = RedisCounters(client, deadline=10.0)
+            counters._away = False  # as it is within `running`, which would close the client
+            return counters
+
+        return Store(run(empty()), run)
+
+    yield make
+    if made:
+        made["runner"].run(made["client"].aclose())
+        made["runner"].close()
+        made["server"].__exit__(None, None, None)
+
+
+def arriving(clicks: pl.DataFrame) -> list[Click]:
+    """The clicks of a log as they come, repeated ones as well."""
+    ordered = clicks.sort("received_at", "click_id", maintain_order=True)
+    return [Click(**row, device="mobile") for row in ordered.to_dicts()]
+
+
+def click(click_id: str, seconds: float, user_id: str = "u", ip: str = "10.0.0.1") -> Click:
+    """A punctual click."""
+    time = at(seconds)
+    return Click(click_id, time, 0, user_id, "s", ip, "mobile", logged_in=False, received_at=time)
+
+
+def feature(vector: np.ndarray, name: str) -> float:
+    return float(vector[FEATURES.index(name)])

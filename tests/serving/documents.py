@@ -1,0 +1,28 @@
+"""The OpenAPI document of the real app, as it listens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from headgate.serving import tokens
+from headgate.settings import Settings
+
+from .real import real_app
+from .wires import listening
+
+#: A click from its receiver's future, or a series that nobody has, fits its schema and is refused all the same.
+BEYOND_SCHEMAS = [positive_data_acceptance]
+
+
+@contextmanager
+def documented(here: Settings, domain: Any, predictor: Any) -> Iterator[Any]:
+    """What the app of `domain` says that it takes and answers, to be tried with a token that opens everything."""
+    token = tokens.add(here.tokens_file, "all", tokens.SCOPES)
+    with real_app(here, domain, predictor) as app, listening(app) as port:
+        shown = {"Authorization": f"Bearer {token}"}
+        schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json", headers=shown)
+        schema.config.headers = shown
+        yield schema
