@@ -115,12 +115,19 @@ def decision_server(settings: Settings, domains: Sequence[str]) -> Server:
     return Server("headgate", port, command, f"{url}/healthz", f"{url}/docs", {})
 
 
+def authorization() -> dict[str, str]:
+    """What our own questions to endpoints show: HEADGATE_TOKEN, a token with the scope `read`, where one is set."""
+    token = os.environ.get("HEADGATE_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def until_loaded(address: str, domains: Collection[str], seconds: float = LOAD_SECONDS) -> bool:
     """Wait until the decision server at `address` has a version of each of `domains`; whether that was in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(httpx.HTTPError):
-            models = httpx.get(f"{address}/v1/models", timeout=10, trust_env=False).raise_for_status().json()
+            answer = httpx.get(f"{address}/v1/models", headers=authorization(), timeout=10, trust_env=False)
+            models = answer.raise_for_status().json()
             if {model["domain"] for model in models if model["version"]} >= set(domains):
                 return True
         time.sleep(0.2)

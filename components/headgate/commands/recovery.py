@@ -205,12 +205,13 @@ def _followed(settings: Settings, domain: str, version: int, started: float) -> 
     """Seconds until the local endpoint decides with `version`."""
     import httpx
 
-    from headgate.servers import running
+    from headgate.servers import authorization, running
 
     address = running(settings).get("headgate")
     while address and time.monotonic() - started < FOLLOWED_SECONDS:
         with suppress(httpx.HTTPError):
-            models = httpx.get(f"{address}/v1/models", timeout=5, trust_env=False).raise_for_status().json()
+            answer = httpx.get(f"{address}/v1/models", headers=authorization(), timeout=5, trust_env=False)
+            models = answer.raise_for_status().json()
             if any(model["domain"] == domain and model["version"] == version for model in models):
                 return time.monotonic() - started
         time.sleep(0.05)

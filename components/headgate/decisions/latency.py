@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import httpx
 
 from headgate.decisions.alerts import Alert
-from headgate.servers import running
+from headgate.servers import authorization, running
 from headgate.settings import Settings
 
 #: A request that takes longer is slow, in seconds: one of the histogram's buckets.
@@ -42,7 +42,8 @@ class Latency:
         if address is None:
             return []
         try:
-            text = httpx.get(f"{address}/metrics", timeout=TIMEOUT, trust_env=False).raise_for_status().text
+            answer = httpx.get(f"{address}/metrics", headers=authorization(), timeout=TIMEOUT, trust_env=False)
+            text = answer.raise_for_status().text
         except httpx.HTTPError:
             return []
         seen = counted(text, self.domain)

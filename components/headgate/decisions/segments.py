@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 
 from headgate.decisions import frames
 from headgate.decisions.reading import SUFFIX, open_folder, part_name
+from headgate.serving.metrics import Children
 from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Segments:
         self._open: dict[str, _Segment] = {}
         self._lost: dict[str, frames.Lost] = {}  # where no segment could be opened to note it in
         self._failing: dict[str, int] = {}  # by domain, the rows lost since the log began to fail
-        self._logged = _Labelled(LOGGED)
+        self._logged = Children(LOGGED)
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = Lock()
 
@@ -110,7 +111,7 @@ class Segments:
             except OSError as error:
                 self._lose(domain, rows, error)
                 return
-            self._logged[domain].inc(len(rows))
+            self._logged[domain,].inc(len(rows))
             if domain in self._failing:
                 log.warning("%s: decisions are logged again; %d are missing", domain, self._failing.pop(domain))
                 FAILING.labels(domain).set(0)
@@ -174,18 +175,6 @@ class Segments:
             FAILING.labels(domain).set(1)
             log.error("%s: decisions cannot be logged (%s); answering goes on", domain, error.strerror or error)
         self._failing[domain] = self._failing.get(domain, 0) + len(rows)
-
-
-class _Labelled(dict[str, Counter]):
-    """A counter's children by domain: looking for the label costs as much as the write."""
-
-    def __init__(self, counter: Counter) -> None:
-        super().__init__()
-        self._counter = counter
-
-    def __missing__(self, domain: str) -> Counter:
-        self[domain] = child = self._counter.labels(domain)
-        return child
 
 
 class _Segment:

@@ -153,8 +153,7 @@ class _Generator:
         now = clock()
         self._latency[request] = now - self._start - self._due[request]
         self._status[request] = status
-        if False:
-            self._pending[request] = body.count(BY_DEFAULT)
+        self._pending[request] = body.count(BY_DEFAULT)
         if self.heard:
             self.heard(request, status, body)
         self.busy.discard(connection)

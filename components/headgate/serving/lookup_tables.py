@@ -106,7 +106,7 @@ class Database:
         self._engine: Engine = made.execution_options(isolation_level="AUTOCOMMIT")
 
     def ask(self, table: Name, keys: Sequence[str]) -> dict[str, Any]:
-        """The values of those of `keys` (`stored_keys`) that `table` has, from one query; raises SQLAlchemy's errors."""
+        """The values of those of `keys` (`stored_keys`) that `table` has, in one query. Raises what SQLAlchemy does."""
         from sqlalchemy import select
 
         if self._file is not None and not self._file.exists():  # nothing was loaded yet; asking must not make the file

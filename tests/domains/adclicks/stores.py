@@ -9,13 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headgate.domains.adclicks import windows
 from headgate.domains.adclicks.counters import Counters
 from headgate.domains.adclicks.events import Click
 from headgate.domains.adclicks.features import FEATURES
 from headgate.domains.adclicks.memory_counters import MemoryCounters
-from headgate.domains.adclicks.redis_counters import EXPIRY, RedisCounters, library
-from headgate.serving.redis import bring_functions, connect
+from headgate.domains.adclicks.redis_counters import RedisCounters
+from headgate.serving.redis import connect
 
 from ...redises import running
 from .reference import at
@@ -29,8 +28,9 @@ class Store:
     run: Callable[[Any], Any]
 
     def observe(self, clicks: Sequence[Click]) -> np.ndarray:
-        """The vectors [n, d] of `clicks`."""
-        return self.run(self.counters.observe(clicks)).vectors
+        """The vectors [n, d] of `clicks`, observed as many at once as a request may bring."""
+        parts = [clicks[n : n + 1000] for n in range(0, len(clicks), 1000)] or [clicks]
+        return np.concatenate([self.run(self.counters.observe(part)).vectors for part in parts])
 
     def whole(self, clicks: Sequence[Click]) -> list[bool]:
         """Whether the windows of `clicks` are complete."""
@@ -58,9 +58,8 @@ def stores() -> Iterator[Callable[[str], Store]]:
 
         async def empty() -> Counters:
             await client.flushall()
-            await bring_functions(client, *library(EXPIRY, windows.DISTINCT_CAP))
             counters = RedisCounters(client, deadline=10.0)
-            counters._away = False  # as it is within `running`, which would close the client
+            await counters._revive()  # as `running` does, which would close the client
             return counters
 
         return Store(run(empty()), run)

@@ -158,6 +158,7 @@ def without(name):
         (click(received_at="2026-01-05T12:00:00"), "#/received_at", "timezone"),
         (click(event_time="2026-01-05T12:00:00+14:30"), "#/event_time", "offset"),
         (click(event_time="2026-01-05T12:05:01Z"), "#/event_time", "5 minutes"),
+        (click(event_time="9999-01-05T12:05:01Z", received_at="9999-01-05T12:05:01Z"), "#/received_at", "our clock"),
         ([click(1), click(2, event_time="2026-01-05T13:00:00Z")], "#/1/event_time", "5 minutes"),
         (click(event_time="1970-01-01T00:00:00Z"), "#/event_time", "10 years"),
         (click(event_time="0001-01-01T00:00:00Z"), "#/event_time", "10 years"),

@@ -1,6 +1,6 @@
 """A click as it comes over the wire, and its instants as integers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,7 +9,6 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]  # bounded, since the counters keep names in memory
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def now() -> datetime:
@@ -35,4 +34,5 @@ class Click(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 def micros(instant: datetime) -> int:
     """Microseconds since the epoch of an `instant` with a time zone, exactly."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds  # a third of the price of //

@@ -49,6 +49,7 @@ class Predictor:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(bundle / MODEL, options, providers=_providers())
+        self._outputs = [output.name for output in self._session.get_outputs()]
         thresholds = read_json(bundle / THRESHOLDS)
         #: The pooled slice of each leaf, and its threshold [len(LEAVES)]; +inf never invalidates.
         self.slices: tuple[str, ...] = tuple(thresholds[name]["slice"] for name in LEAVES)
@@ -57,11 +58,14 @@ class Predictor:
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores [n] of feature vectors [n, d]."""
-        parts = [
-            self._session.run(None, {"features": features[start : start + CHUNK]})[0]
-            for start in range(0, len(features), CHUNK)
-        ]
+        if 0 < len(features) <= CHUNK:
+            return self._score(features)
+        parts = [self._score(features[start : start + CHUNK]) for start in range(0, len(features), CHUNK)]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._session.run(self._outputs, {"features": features})[0]
+        return scores
 
     def decide_vectors(self, features: NDArray[np.float32], device: NDArray[np.int64]) -> Decisions:
         """Decide clicks by feature vectors [n, d] and device codes [n]: the path without a data frame."""

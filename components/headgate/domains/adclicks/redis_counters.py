@@ -34,7 +34,7 @@ from headgate.domains.adclicks.events import Click, micros, now
 from headgate.domains.adclicks.features import COUNTER_SCHEMA
 from headgate.domains.adclicks.windows import HISTORY, WINDOWS
 from headgate.serving.metrics import AWAY, OWED
-from headgate.serving.redis import PATIENCE, Command, ask, bring_functions, within
+from headgate.serving.redis import PATIENCE, Command, Line, ask, bring_functions
 
 if TYPE_CHECKING:
     from headgate.serving.redis import Client
@@ -111,7 +111,8 @@ class RedisCounters:
         on_flushed: Callable[[], None] = lambda: None,
     ) -> None:
         """`deadline` in seconds, `expiry` of keys in ms; `on_flushed` is called when a tag has lost its counters."""
-        self._client, self._deadline, self._on_flushed = client, deadline, on_flushed
+        self._client, self._line = client, Line(client)
+        self._deadline, self._on_flushed = deadline, on_flushed
         self._library, self._source = library(expiry, windows.DISTINCT_CAP)
         self._observe = f"{self._library}_observe"
         self._away = True  # until `ready`
@@ -133,6 +134,7 @@ class RedisCounters:
                 self._reviving.cancel()
                 with suppress(asyncio.CancelledError):
                     await self._reviving
+            self._line.close()
             await self._client.aclose()
 
     async def observe(self, clicks: Sequence[Click]) -> Observed:
@@ -142,8 +144,7 @@ class RedisCounters:
             self._owe(arrivals)
             return Observed(None, [False] * len(clicks))
         try:
-            async with within(self._deadline + EACH * (len(clicks) - 1)):
-                replies = await self._ask(arrivals)
+            replies = await self._ask(arrivals, self._deadline + EACH * (len(clicks) - 1))
         except Exception as error:  # whatever the client raises, this request goes on
             self._owe(arrivals)
             self._lose(error)
@@ -160,11 +161,11 @@ class RedisCounters:
             complete.append(is_complete(max(user_since, ip_since), click.received))
         return Observed(vectors(parts), complete)
 
-    async def _ask(self, arrivals: Iterable[Arrival]) -> list[bytes]:
+    async def _ask(self, arrivals: Iterable[Arrival], deadline: float) -> list[bytes]:
         """What the users and the IPs of clicks answer, in turn."""
         clock = micros(now())
         commands = [command for click in arrivals for command in self._commands(click, clock)]
-        replies: list[bytes] = await ask(self._client, commands)
+        replies: list[bytes] = await self._line.ask(commands, deadline)
         if any(_SINCE.unpack_from(reply)[0] == clock for reply in replies):
             self._on_flushed()
         return replies
@@ -207,14 +208,14 @@ class RedisCounters:
 
     async def _revive(self) -> None:
         """Connect, bring the functions, and count what is owed; then Redis serves again."""
+        await self._line.open()
         await bring_functions(self._client, self._library, self._source)
         if self._missed:
             await set_marks(self._client, micros(now()))
             self._missed = False
         while self._owed:
             part = [self._owed[n] for n in range(min(PART, len(self._owed)))]
-            async with asyncio.timeout(PATIENCE):
-                await self._ask(part)
+            await self._ask(part, PATIENCE)
             for _ in part:
                 self._owed.popleft()
         self._away = False

@@ -1,6 +1,5 @@
 """`POST /v1/adclicks/decisions`: is this click one that an advertiser should not pay for?"""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -28,7 +27,7 @@ from headgate.serving.doors import may_see_scores
 from headgate.serving.endpoints import Endpoint, Operation, json, read
 from headgate.serving.host import Host
 from headgate.serving.lookups import Lookups
-from headgate.serving.metrics import DECISIONS, DEFAULTS, INCOMPLETE
+from headgate.serving.metrics import DECISIONS, DEFAULTS, INCOMPLETE, Children
 from headgate.serving.problems import not_ready
 from headgate.serving.redis import connect
 from headgate.serving.slots import Canary, Loaded
@@ -53,6 +52,7 @@ UNKNOWN = "unknown"
 Vectors = NDArray[np.float32]
 Device = Literal["mobile", "desktop", "tablet", "other"]
 
+_DECIDED, _INCOMPLETE = Children(DECISIONS), INCOMPLETE.labels(DOMAIN)
 _DEVICE = {name: code for code, name in enumerate(DEVICES)}
 
 
@@ -78,7 +78,11 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
         Meta(description="Recency + frequency + monetary quintiles of the account, as known to you at the click."),
     ] = None
     received_at: Annotated[
-        Instant, Meta(description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing.")
+        Instant,
+        Meta(
+            description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing, and at "
+            "most 5 minutes ahead of it."
+        ),
     ] = msgspec.field(default_factory=now)
 
     def __post_init__(self) -> None:
@@ -90,6 +94,10 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
         if self.event_time - self.received_at > SKEW:
             raise ValueError(
                 "field `event_time` lies more than 5 minutes after `received_at`: no click is from the future"
+            )
+        if self.received_at - now() > SKEW:
+            raise ValueError(
+                "field `received_at` lies more than 5 minutes ahead of our clock: nothing is learned early"
             )
         if self.received_at - self.event_time > LATEST:
             raise ValueError(
@@ -194,14 +202,14 @@ def _counters(host: Host) -> Counters:
 
 def _count(rows: Sequence[LoggedClick]) -> None:
     """Tell Prometheus what was answered."""
-    for (name, robotic), n in Counter((row.slice, row.against) for row in rows).items():
-        DECISIONS.labels(DOMAIN, name, "invalid" if robotic else "valid").inc(n)
+    for row in rows:
+        _DECIDED[DOMAIN, row.slice, "invalid" if row.against else "valid"].inc()
     defaults = sum(row.role == "default" for row in rows)
     if defaults:
         DEFAULTS.labels(DOMAIN).inc(defaults)
     incomplete = sum(not row.complete for row in rows)
     if incomplete:
-        INCOMPLETE.labels(DOMAIN).inc(incomplete)
+        _INCOMPLETE.inc(incomplete)
 
 
 def _decide(
