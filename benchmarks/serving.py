@@ -1,6 +1,6 @@
 """Serving: how long a decision takes under open-loop load, beside an empty route and beside what a user would pick.
 
-    python benchmarks/serving.py [--part ours|peers] [--smoke] [--work FOLDER] [--out FILE]
+    python benchmarks/serving.py [--part ours|peers|faults|soak] [--smoke] [--work FOLDER] [--out FILE]
 
 Real Redis, real processes, the generator of `headgate load` on the same cores: run it on a machine that does nothing
 else. Every part writes its section to the work folder, so that parts can be measured one at a time; the peers'
@@ -18,7 +18,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-PARTS = ("ours", "peers")
+PARTS = ("ours", "peers", "faults", "soak")
 
 
 def machine() -> str:

@@ -194,6 +194,12 @@ def test_every_selector_finds_its_pods() -> None:
 def test_what_pods_refer_to_is_there() -> None:
     volumes = {claim["metadata"]["name"] for claim in of("PersistentVolumeClaim")}
     accounts = {account["metadata"]["name"] for account in of("ServiceAccount")}
+    base = (KUBERNETES / "base/kustomization.yaml").read_text()
+    maps = {generator["name"] for generator in yaml.safe_load(base)["configMapGenerator"]}
+    secrets = set(re.findall(r"create secret generic ([\w-]+)", base))  # as its head says
+    assert {value["name"] for key, value in walk(pods()) if key == "configMapRef"} == maps
+    assert {value["name"] for key, value in walk(pods()) if key == "secretRef"} <= secrets
+    assert {value for key, value in walk(pods()) if key == "secretName"} <= secrets
     for pod in pods():
         spec = pod["spec"]
         assert spec["serviceAccountName"] in accounts

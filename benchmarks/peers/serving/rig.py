@@ -43,12 +43,13 @@ class Sizes:
     fewer: int = 30_000  # at the lower rates, and of each peer
     capacity: float = 10.0  # seconds of closed loop
     warm: int = 2_000  # clicks before anything is measured
+    soak: int = 1_800_000  # clicks while memory is watched
     work: Path = Path()  # what is kept from run to run
 
     @classmethod
     def smoke(cls) -> "Sizes":
         """Seconds: to see that everything runs."""
-        return cls(clicks=2_000, pairs=2, fewer=600, capacity=2.0, warm=300)
+        return cls(clicks=2_000, pairs=2, fewer=600, capacity=2.0, warm=300, soak=60_000)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""Headgate's app with keys in Redis that live for a fraction of their time: days of clicks pass in minutes.
+
+python scaled.py PORT FRACTION
+"""
+
+import sys
+from dataclasses import replace
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from headgate.domains.adclicks.domain import ADCLICKS
+from headgate.domains.adclicks.redis_counters import EXPIRY, RedisCounters
+from headgate.domains.adclicks.routes import routes
+from headgate.serving.app import build
+from headgate.serving.host import Host
+from headgate.serving.redis import connect
+from headgate.serving.wire import BoundedHttp
+from headgate.settings import load
+
+
+def scaled(host: Host) -> list[BaseRoute]:
+    assert host.settings.redis is not None
+    counters = RedisCounters(connect(host.settings.redis), 5.0, expiry=round(EXPIRY * float(sys.argv[2])))
+    host.beside.append(counters.running)
+    return routes(host, counters)
+
+
+if __name__ == "__main__":
+    app = build([replace(ADCLICKS, routes=scaled)], load())
+    uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http=BoundedHttp, access_log=False, log_config=None)
