@@ -73,7 +73,7 @@ def told(lookups: Lookups, *users: str) -> list[int | None]:
     """What is answered once the database was asked."""
     for user in users:
         lookups.rfm(user)
-    for _ in range(4):  # of 500 keys each
+    for _ in range(4):  # of so many keys each
         lookups.refresh()
     return [lookups.rfm(user) for user in users]
 

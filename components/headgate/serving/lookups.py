@@ -21,8 +21,11 @@ from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Keys of a table that are remembered, and that can wait to be asked for; keys of one question.
-REMEMBERED, WAITING, TOGETHER = 100_000, 10_000, 500
+#: Keys of a table that are remembered, and that can wait to be asked for.
+REMEMBERED, WAITING = 100_000, 10_000
+
+#: Keys of one question: a millisecond's work at most, since requests wait for the interpreter meanwhile.
+TOGETHER = 100
 
 #: Seconds after which a value is asked for again.
 FRESH = 60.0

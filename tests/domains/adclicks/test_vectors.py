@@ -117,10 +117,10 @@ def busy(seed: int = 7) -> pl.DataFrame:
             "rfm": [None] * n,
         }
     )
-    instants = (pl.lit(start) + pl.duration(microseconds=pl.col(name)) for name in ("event_time", "received_at"))
-    return clicks.with_columns(
-        *(one.alias(name) for one, name in zip(instants, ("event_time", "received_at"), strict=True))
-    ).cast(CLICKS)
+    instants = (pl.lit(start) + pl.duration(microseconds=name) for name in ("event_time", "received_at"))
+    clicks = clicks.with_columns(event_time=next(instants), received_at=next(instants))
+    twins = clicks[:500].with_columns(user_id=pl.lit("twin"))  # the same id in the same instant: the first row counts
+    return pl.concat([clicks, twins]).cast(CLICKS)
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,9 @@ class Written:
 def write(on: Path, out: Path, *, master: str | None = None) -> Written:
     """Write the vectors of the clicks below `on` to `out`; on Spark where a `master` is named.
 
-    Nothing is written unless all is. Raises UsageError where `out` has a day with other rows, and DataRefused where a
-    file is not of the raw schema.
+    Nothing is written unless all is. Both give the same digits, but where a click id comes again more than a day later:
+    this machine, which looks back a day, counts it again as serving does, and Spark knows it from the whole log.
+    Raises UsageError where `out` has a day with other rows, and DataRefused where a file is not of the raw schema.
     """
     with publishing(out) as draft:
         if master is None:
