@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from itertools import count
 from time import monotonic
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,12 +57,18 @@ class Doors:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
             await send(message)
 
-        problem = self._refusal(scope, shown)
-        await (self._app if problem is None else problem.response)(scope, receive, answer)
+        endpoint = self._at.get((scope["method"], scope["path"]))
+        problem = self._refusal(scope, endpoint, shown)
+        if problem is not None:
+            await problem.response(scope, receive, answer)
+        elif endpoint is not None:
+            await _answer(endpoint, scope, receive, answer)
+        else:
+            await self._app(scope, receive, answer)
 
-    def _refusal(self, scope: Scope, shown: bytes) -> Problem | None:
+    def _refusal(self, scope: Scope, endpoint: Endpoint | None, shown: bytes) -> Problem | None:
         """Why the request may not pass; notes its caller for the routes where it may."""
-        needed = self._needed(scope)
+        needed = self._needed(scope, endpoint)
         if needed == "open":  # probes come often, from where everybody comes from, and show no token
             return None
         now = monotonic()
@@ -78,11 +85,9 @@ class Doors:
             scope.setdefault("state", {})["caller"] = caller
         return None
 
-    def _needed(self, scope: Scope) -> Need:
+    def _needed(self, scope: Scope, endpoint: Endpoint | None) -> Need:
         """What the request needs; "read" where no route takes it, so that what there is shows to nobody."""
-        found = self._at.get((scope["method"], scope["path"])) or next(
-            (e for e in self._endpoints if e.matches(scope)[0] is Match.FULL), None
-        )
+        found = endpoint or next((e for e in self._endpoints if e.matches(scope)[0] is Match.FULL), None)
         if found is None:
             return "read"
         scope["endpoint"] = found.endpoint  # a refusal is counted under its path
@@ -91,6 +96,17 @@ class Doors:
     def _caller(self, shown: bytes) -> Caller | None:
         kind, _, token = shown.partition(b" ")
         return self._keys.find(token.strip()) if kind.lower() == b"bearer" else None
+
+
+async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    """What Starlette's router does for a path without parameters, at a fraction of its price."""
+    try:
+        response = await endpoint.endpoint(Request(scope, receive, send))
+    except Problem as problem:
+        response = problem.response
+    except ClientDisconnect:
+        response = Response(status_code=400)  # nobody is there to read it
+    await response(scope, receive, send)
 
 
 def may_see_scores(request: Request) -> bool:
