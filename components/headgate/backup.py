@@ -39,6 +39,7 @@ LEFT_OUT = (
     "ledger.db",
     "locks",
     "logs",
+    "lookups.db",
     "mlflow/mlflow.db",
     "prefect",
     "servers.json",

@@ -94,5 +94,6 @@ def make_rows(
             "score": np.where(invalid, 0.9, 0.1).astype(np.float32),
             "threshold": np.full(n, 0.5, np.float32),
             "complete": True,
+            "advertiser": None,
         }
     ).cast(schema("adclicks"))

@@ -46,6 +46,7 @@ def row(decision_id: str, at: datetime = NOON, **told: Any) -> LoggedClick:
         "score": 0.25,
         "threshold": 0.5,
         "complete": True,
+        "advertiser": None,
     }
     return LoggedClick(**(base | told))
 

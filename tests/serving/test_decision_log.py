@@ -1,13 +1,30 @@
 """What the endpoint decides is in the log before the answer is there."""
 
 import numpy as np
+import polars as pl
 import pytest
 from prometheus_client import REGISTRY
 
 from headgate.decisions.reading import find, parts
 from headgate.domains.adclicks.features import FEATURES
+from headgate.serving import lookup_tables
 
 from .test_app import CLICK, metric, until
+
+
+def test_what_is_known_of_an_account_and_of_a_campaign_is_logged(registry, client):
+    """Read behind the requests: a first click may be logged without."""
+    lookup_tables.replace(registry.settings, "accounts", pl.DataFrame({"user_id": ["u"], "rfm": [14]}))
+    lookup_tables.replace(
+        registry.settings, "campaigns", pl.DataFrame({"campaign": ["spring"], "advertiser": ["Acme"]})
+    )
+
+    def known():
+        client.post("/v1/adclicks/decisions", json=CLICK | {"campaign": "spring"})
+        ((_, rows),) = parts(registry.settings, "adclicks")
+        return rows.select("rfm", "advertiser").row(-1) == (14, "Acme")
+
+    until(known)
 
 
 def test_a_decision_is_logged_with_its_click_its_vector_and_what_decided_it(registry, client):

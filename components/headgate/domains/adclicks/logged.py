@@ -12,6 +12,7 @@ LOGGED: dict[str, pl.DataType] = {
     "score": pl.Float32(),
     "threshold": pl.Float32(),  # of the slice; null never invalidates
     "complete": pl.Boolean(),  # false where the windows may hold fewer clicks than there were
+    "advertiser": pl.String(),  # who pays for the campaign, where that is known
 }
 
 
@@ -33,3 +34,4 @@ class LoggedClick(Row, frozen=True, array_like=True, gc=False):
     score: float | None
     threshold: float | None
     complete: bool
+    advertiser: str | None

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -157,10 +157,12 @@ def routes(host: Host, counters: Counters | None = None) -> list[Any]:
         clicks = [one.click(pseudonym, None if one.rfm else lookups.rfm(one.user_id)) for one in listed]
         observed, at = await counts.observe(clicks), now()
         ids = recorder.ids(len(clicks), at)
+        payers = [lookups.advertiser(click.campaign) if click.campaign else None for click in clicks]
+        seen = list(map(Seen, clicks, payers, ids, observed.complete))
         if observed.vectors is None:
-            rows = _by_default(clicks, ids, at)
+            rows = _by_default(seen, at)
         else:
-            rows = _decide(clicks, observed.vectors, observed.complete, champion, canary, ids, at)
+            rows = _decide(seen, observed.vectors, champion, canary, at)
         recorder.record(DOMAIN, rows)  # before the answer leaves
         _count(rows)
         shown = may_see_scores(request)
@@ -212,46 +214,41 @@ def _count(rows: Sequence[LoggedClick]) -> None:
         _INCOMPLETE.inc(incomplete)
 
 
+class Seen(NamedTuple):
+    """A click as it was counted, and what is known of it beside its vector."""
+
+    click: Click
+    advertiser: str | None
+    decision_id: str
+    complete: bool
+
+
 def _decide(
-    clicks: Sequence[Click],
-    vectors: Vectors,
-    complete: Sequence[bool],
-    champion: Loaded,
-    canary: Canary | None,
-    ids: Sequence[str],
-    at: datetime,
+    seen: Sequence[Seen], vectors: Vectors, champion: Loaded, canary: Canary | None, at: datetime
 ) -> list[LoggedClick]:
-    """Decide `clicks` with `vectors` [n, d]: one call of the champion's model, one of the canary's for its users."""
+    """Decide clicks with `vectors` [n, d]: one call of the champion's model, one of the canary's for its users."""
     if canary is None:
-        return _decided_by(champion, "champion", clicks, vectors, complete, ids, at)
-    tries = np.array([canary.takes(click.user_id) for click in clicks], dtype=bool)
+        return _decided_by(champion, "champion", seen, vectors, at)
+    tries = np.array([canary.takes(one.click.user_id) for one in seen], dtype=bool)
     rows: dict[int, LoggedClick] = {}
     shares: list[tuple[Loaded, Role, Any]] = [(champion, "champion", ~tries), (canary.loaded, "canary", tries)]
     for loaded, role, where in shares:
         mine = np.flatnonzero(where).tolist()
-        chosen = [clicks[n] for n in mine], vectors[where], [complete[n] for n in mine], [ids[n] for n in mine]
-        rows |= zip(mine, _decided_by(loaded, role, *chosen, at), strict=True)
-    return [rows[n] for n in range(len(clicks))]
+        rows |= zip(mine, _decided_by(loaded, role, [seen[n] for n in mine], vectors[where], at), strict=True)
+    return [rows[n] for n in range(len(seen))]
 
 
-def _decided_by(
-    loaded: Loaded,
-    role: Role,
-    clicks: Sequence[Click],
-    vectors: Vectors,
-    complete: Sequence[bool],
-    ids: Sequence[str],
-    at: datetime,
-) -> list[LoggedClick]:
-    """`clicks` with `vectors` [n, d], decided by one version, as they are logged."""
+def _decided_by(loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vectors, at: datetime) -> list[LoggedClick]:
+    """Clicks with `vectors` [n, d], decided by one version, as they are logged."""
     predictor = cast(Predictor, loaded.predictor)
-    decided = predictor.decide_vectors(vectors, np.array([_DEVICE[click.device] for click in clicks], dtype=np.int64))
+    device = np.array([_DEVICE[one.click.device] for one in seen], dtype=np.int64)
+    decided = predictor.decide_vectors(vectors, device)
     instant, width, served = micros(at), vectors.itemsize * vectors.shape[1], vectors.tobytes()
     columns = (decided.leaf, decided.invalid, decided.score, decided.threshold)
     answers = zip(*(column.tolist() for column in columns), strict=True)
     return [
         LoggedClick(
-            number,
+            one.decision_id,
             instant,
             loaded.version,
             loaded.bundle,
@@ -259,22 +256,36 @@ def _decided_by(
             role,
             predictor.slices[leaf],
             invalid,
-            *_as_posted(click),
+            *_as_posted(one.click),
             served[n * width : n * width + width],
             score,
             threshold if threshold < np.inf else None,
-            complete[n],
+            one.complete,
+            one.advertiser,
         )
-        for n, (number, click, (leaf, invalid, score, threshold)) in enumerate(zip(ids, clicks, answers, strict=True))
+        for n, (one, (leaf, invalid, score, threshold)) in enumerate(zip(seen, answers, strict=True))
     ]
 
 
-def _by_default(clicks: Sequence[Click], ids: Sequence[str], at: datetime) -> list[LoggedClick]:
-    """`clicks` that nothing could decide in time: valid, to be decided by `headgate replay --pending`."""
-    instant = micros(at)
+def _by_default(seen: Sequence[Seen], at: datetime) -> list[LoggedClick]:
+    """Clicks that nothing could decide in time: valid, to be decided by `headgate replay --pending`."""
+    instant, unknown = micros(at), (None, None, None)  # vector, score and threshold
     return [
-        LoggedClick(number, instant, 0, "", "", "default", UNKNOWN, False, *_as_posted(click), None, None, None, False)
-        for number, click in zip(ids, clicks, strict=True)
+        LoggedClick(
+            one.decision_id,
+            instant,
+            0,
+            "",
+            "",
+            "default",
+            UNKNOWN,
+            False,
+            *_as_posted(one.click),
+            *unknown,
+            False,
+            one.advertiser,
+        )
+        for one in seen
     ]
 
 
