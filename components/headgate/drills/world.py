@@ -182,6 +182,8 @@ class Scratch:
             against=decided.invalid,
             score=decided.score,
             threshold=threshold.set(threshold.is_infinite(), None),
+            complete=True,
+            advertiser=None,
         )
         folder = log_folder(self.settings, NAME) / f"{at:%Y-%m-%d}"
         folder.mkdir(parents=True, exist_ok=True)
