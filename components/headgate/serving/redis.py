@@ -87,16 +87,19 @@ class Line:
         """Let go of the connection; who waits for an answer gets a ConnectionError."""
         if self._wire is not None:
             self._wire.close()
+            self._wire = None
 
     async def ask(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         """The answers to `commands`, in their order, within `deadline` seconds.
 
         Raises TimeoutError, ConnectionError, or what the server said; the commands may have been obeyed or not.
         """
-        if self._wire is not None:
-            return await self._wire.ask(commands, deadline)
-        async with asyncio.timeout(deadline):
-            return await ask(self._client, commands)
+        if not self._server:
+            async with asyncio.timeout(deadline):
+                return await ask(self._client, commands)
+        if self._wire is None:
+            raise ConnectionError("there is no connection to Redis")
+        return await self._wire.ask(commands, deadline)
 
 
 async def _wire_to(client: "Redis") -> "_Wire":
@@ -159,7 +162,7 @@ class _Wire(asyncio.Protocol):
 
     def close(self) -> None:
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # what is not sent by now would wait for a server that may be no more
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)

@@ -115,7 +115,7 @@ class RedisCounters:
         self._deadline, self._on_flushed = deadline, on_flushed
         self._library, self._source = library(expiry, windows.DISTINCT_CAP)
         self._observe = f"{self._library}_observe"
-        self._away = True  # until `ready`
+        self._away = True  # until `running`
         self._owed: deque[Arrival] = deque(maxlen=MOST_OWED)
         self._missed = False
         self._reviving: asyncio.Task[None] | None = None
@@ -182,7 +182,7 @@ class RedisCounters:
         return ("FCALL", observe, 4, *users, *times, ip), ("FCALL", observe, 5, *ips, *times, session, user)
 
     def _owe(self, arrivals: Sequence[Arrival]) -> None:
-        self._missed |= len(self._owed) + len(arrivals) > MOST_OWED
+        self._missed |= len(self._owed) + len(arrivals) > MOST_OWED  # the oldest are dropped
         self._owed.extend(arrivals)
         OWED.labels(DOMAIN).set(len(self._owed))
 
@@ -204,20 +204,25 @@ class RedisCounters:
                 return
             except Exception as error:
                 log.debug("counters are still away: %s", _words(error))
+                self._line.close()  # it may lead to a server that is no more
                 pause = min(max(2 * pause, 0.01), PAUSE)
 
     async def _revive(self) -> None:
         """Connect, bring the functions, and count what is owed; then Redis serves again."""
         await self._line.open()
         await bring_functions(self._client, self._library, self._source)
-        if self._missed:
-            await set_marks(self._client, micros(now()))
-            self._missed = False
-        while self._owed:
-            part = [self._owed[n] for n in range(min(PART, len(self._owed)))]
-            await self._ask(part, PATIENCE)
-            for _ in part:
-                self._owed.popleft()
+        while self._missed or self._owed:
+            if self._missed:
+                await set_marks(self._client, micros(now()))
+                self._missed = False
+            part = [self._owed.popleft() for _ in range(min(PART, len(self._owed)))]
+            try:
+                await self._ask(part, PATIENCE)
+            except BaseException:
+                newer = list(self._owed)
+                self._owed.clear()
+                self._owe([*part, *newer])
+                raise
         self._away = False
         AWAY.labels(DOMAIN).set(0)
         OWED.labels(DOMAIN).set(0)
