@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 import psutil
-from tests.journeys.swaps import _registrar, _versions
+from tests.journeys.swaps import promoted, registrar
 from tests.redises import Server as Redis
 from tests.redises import running
 
@@ -29,8 +29,7 @@ from headgate import settings as settings_module
 from headgate.decisions.reading import gaps, parts
 from headgate.domains.adclicks.again import redecide
 from headgate.domains.adclicks.predictor import Predictor
-from headgate.registry import changes, versions
-from headgate.registry.ledger import Ledger
+from headgate.registry import versions
 from headgate.servers import decision_server, mlflow_server, until_loaded, up
 from headgate.settings import Settings
 
@@ -210,12 +209,8 @@ def measure(
         here = settings_module.load()
         mlflow = stack.enter_context(ExitStack())
         mlflow.enter_context(up(here, [mlflow_server(here)]))
-        numbers = _versions(here, home / "scratch", 2)
-        registry, ledger = versions.client(here), Ledger(here)
-        for number in numbers:
-            with changes.office(registry, ledger, "adclicks") as at:
-                changes.make_champion(at, versions.find(registry, "adclicks", str(number)), who="a test", why="start")
-        stack.enter_context(_registrar(here))
+        numbers = promoted(here, home / "scratch", 2)
+        stack.enter_context(registrar(here))
         server = decision_server(here, ["adclicks"])
         server = replace(server, command=[*server.command, "--workers", str(workers)])
         stack.enter_context(up(here, [server]))

@@ -79,12 +79,8 @@ def measure(home: Path, rounds: int, setenv: Callable[[str, str], object] = os.e
     here = settings_module.load()
     with ExitStack() as stack:
         stack.enter_context(up(here, [mlflow_server(here)]))
-        numbers = _versions(here, home / "scratch", 3)
-        registry, ledger = versions.client(here), Ledger(here)
-        for number in numbers:
-            with changes.office(registry, ledger, "adclicks") as at:
-                changes.make_champion(at, versions.find(registry, "adclicks", str(number)), who="a test", why="start")
-        stack.enter_context(_registrar(here))
+        numbers, registry = promoted(here, home / "scratch", 3), versions.client(here)
+        stack.enter_context(registrar(here))
         server = decision_server(here, ["adclicks"])
         stack.enter_context(up(here, [server]))
         assert until_loaded(server.url, ["adclicks"])
@@ -117,8 +113,8 @@ def _changes(registry: Any, numbers: list[int], rounds: int, answers: list[Answe
         yield Swap(how, number, followed)
 
 
-def _versions(here: Settings, scratch: Path, count: int) -> list[int]:
-    """Tiny versions that the gate let pass."""
+def promoted(here: Settings, scratch: Path, count: int) -> list[int]:
+    """Tiny versions that the gate let pass, each champion in its turn; their bundles are `scratch`/bundle-0, …"""
     registry, ledger = versions.client(here), Ledger(here)
     registry.create_registered_model("adclicks")
     experiment = registry.create_experiment("adclicks", artifact_location=(here.mlflow_home / "artifacts").as_uri())
@@ -138,11 +134,13 @@ def _versions(here: Settings, scratch: Path, count: int) -> list[int]:
         )
         ledger.append(passed)
         numbers.append(int(made.version))
+        with changes.office(registry, ledger, "adclicks") as at:
+            changes.make_champion(at, versions.find(registry, "adclicks", made.version), who="a test", why="start")
     return numbers
 
 
 @contextmanager
-def _registrar(here: Settings) -> Iterator[None]:
+def registrar(here: Settings) -> Iterator[None]:
     """The registrar, which has looked once before the block begins."""
     stopped, follows = threading.Event(), Registrar(here, ["adclicks"])
     follows.look()
