@@ -120,7 +120,7 @@ def load() -> Settings:
         rate=_rate(env.get("HEADGATE_RATE", "")),
         log=_log(env.get("HEADGATE_LOG") or "plain"),
         redis=env.get("HEADGATE_REDIS") or None,
-        redis_deadline=_milliseconds("HEADGATE_REDIS_DEADLINE_MS", 2.0),
+        redis_deadline=_deadline(env.get("HEADGATE_REDIS_DEADLINE_MS") or "2"),
         salt=env.get("HEADGATE_SALT") or None,
         onnx=_onnx(env.get("HEADGATE_ONNX") or "cpu"),
     )
@@ -144,13 +144,23 @@ def _home(text: str) -> Path:
 def _rate(text: str) -> float | None:
     if not text:
         return None
+    return _positive("HEADGATE_RATE", text, float("inf"), "is no rate: give requests per second, for example 50.")
+
+
+def _deadline(text: str) -> float:
+    """In seconds, of milliseconds."""
+    told = "is no deadline: give milliseconds, for example 2."
+    return _positive("HEADGATE_REDIS_DEADLINE_MS", text, 60_000.0, told) / 1000
+
+
+def _positive(variable: str, text: str, below: float, told: str) -> float:
     try:
-        rate = float(text)
+        number = float(text)
     except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise UsageError(f"HEADGATE_RATE={text} is no rate: give requests per second, for example 50.")
-    return rate
+        number = 0.0
+    if not 0 < number < below:
+        raise UsageError(f"{variable}={text} {told}")
+    return number
 
 
 def _log(text: str) -> Literal["plain", "json"]:
@@ -163,18 +173,6 @@ def _onnx(text: str) -> Literal["cpu", "cuda"]:
     if text in ("cpu", "cuda"):
         return cast(Literal["cpu", "cuda"], text)
     raise UsageError(f"HEADGATE_ONNX={text} scores nothing: write cpu or cuda.")
-
-
-def _milliseconds(variable: str, default: float) -> float:
-    """In seconds."""
-    text = os.environ.get(variable, "")
-    try:
-        milliseconds = float(text) if text else default
-    except ValueError:
-        milliseconds = 0.0
-    if not 0 < milliseconds <= 60_000:
-        raise UsageError(f"{variable}={text} is no deadline: give milliseconds, for example 2.")
-    return milliseconds / 1000
 
 
 def _port(variable: str, default: int) -> int:

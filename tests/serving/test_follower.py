@@ -7,17 +7,12 @@ from headgate.domains.adclicks.predictor import Predictor
 from headgate.serving.follower import GRACE, PATIENCE, Follower
 from headgate.serving.slots import Slots
 
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from ..clocks import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

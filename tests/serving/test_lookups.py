@@ -29,19 +29,10 @@ from headgate.serving import lookup_tables
 from headgate.serving.lookups import FRESH, PATIENCE, TOGETHER, Lookups
 from headgate.settings import Settings
 
+from ..clocks import Clock
 from ..postgres import Postgres, postgres
 
 __all__ = ["postgres"]  # a fixture
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -36,8 +37,6 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
     """
     import uvicorn
 
-    from headgate.serving.wire import BoundedHttp
-
     settings = load()
     if workers > 1 and settings.redis is None:
         raise UsageError(
@@ -50,23 +49,32 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
     with TemporaryDirectory(prefix="headgate-metrics-") as shared:
         if workers > 1:
             os.environ[_SHARED_METRICS] = shared  # read by prometheus_client as a worker imports it
-        # What a sender says about where it comes from is not believed: an address is what its rate is counted by.
         uvicorn.run(
             "headgate.serving.process:worker",
             factory=True,
             workers=workers,
             host=host,
             port=port,
-            loop="uvloop",
-            http=BoundedHttp,
-            ws="none",
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
-            access_log=False,
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
+            **http(),
         )
+
+
+def http() -> dict[str, Any]:
+    """How uvicorn speaks HTTP: what a decision is measured with, and an empty route beside it."""
+    from headgate.serving.wire import BoundedHttp
+
+    return {
+        "loop": "uvloop",
+        "http": BoundedHttp,
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        # What a sender says about where it comes from is not believed: an address is what its rate is counted by.
+        "proxy_headers": False,
+        "server_header": False,
+    }
 
 
 def worker() -> Starlette:

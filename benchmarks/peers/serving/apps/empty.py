@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headgate.serving.wire import BoundedHttp
+from headgate.serving.process import http
 
 ANSWER = (
     b'{"click_id":"3f9c1a2b-00000000","invalid":false,"slice":"mobile/in/direct","version":1,'
@@ -30,11 +30,5 @@ if __name__ == "__main__":
         Starlette(routes=[Route("/v1/adclicks/decisions", decisions, methods=["POST"]), Route("/healthz", healthz)]),
         host="127.0.0.1",
         port=int(sys.argv[1]),
-        loop="uvloop",
-        http=BoundedHttp,
-        ws="none",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
+        **http(),
     )

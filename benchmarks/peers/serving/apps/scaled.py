@@ -14,8 +14,8 @@ from headgate.domains.adclicks.redis_counters import EXPIRY, RedisCounters
 from headgate.domains.adclicks.routes import routes
 from headgate.serving.app import build
 from headgate.serving.host import Host
+from headgate.serving.process import http
 from headgate.serving.redis import connect
-from headgate.serving.wire import BoundedHttp
 from headgate.settings import load
 
 
@@ -28,4 +28,4 @@ def scaled(host: Host) -> list[BaseRoute]:
 
 if __name__ == "__main__":
     app = build([replace(ADCLICKS, routes=scaled)], load())
-    uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http=BoundedHttp, access_log=False, log_config=None)
+    uvicorn.run(app, port=int(sys.argv[1]), **http())
