@@ -18,7 +18,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headgate needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
 	@if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then \
 	  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock && \
 	  uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
