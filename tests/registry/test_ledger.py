@@ -64,6 +64,15 @@ def sql(settings: Settings, *statements: tuple[str, tuple[Any, ...]]) -> None:
     connection.close()
 
 
+def test_a_glance_tells_that_something_was_written(tmp_path: Path) -> None:
+    ledger, settings = fresh(str(tmp_path))
+    ledger.append(Entry("adclicks", "alert", "me"))
+    before = ledger.mark()
+    assert (ledger.head(), ledger.entries(), ledger.mark()) == (ledger.entries()[-1], ledger.entries(), before)
+    Ledger(settings).append(Entry("adclicks", "alert", "someone else"))
+    assert ledger.mark() != before
+
+
 def written(ledger: Ledger, count: int) -> list[Entry]:
     return [ledger.append(Entry("adclicks", "alert", "me", f"entry {n}", details={"n": n})) for n in range(count)]
 

@@ -77,6 +77,7 @@ class Follower:
         self._ledger: Ledger | None = None
         self._standings: dict[str, Standing] = {}  # by domain, as of `_head`
         self._head: int | None = None  # of the ledger, when it was read last
+        self._mark: object = None  # of the ledger, when its head was read last
         self._differs: dict[
             str, tuple[int, float]
         ] = {}  # by domain, an alias that the ledger does not tell, since when
@@ -108,12 +109,14 @@ class Follower:
     def _grown(self) -> bool:
         """Whether the ledger has grown since the last look."""
         try:
-            return self._ledger is not None and self._newest(self._ledger) != self._head
+            if self._ledger is None or self._ledger.mark() == self._mark:
+                return False
+            return self._newest(self._ledger) != self._head  # what was written may be a lease
         except HeadgateError:
             return False
 
-    @staticmethod
-    def _newest(ledger: Ledger) -> int:
+    def _newest(self, ledger: Ledger) -> int:
+        self._mark = ledger.mark()  # before the head: what is written between the two shows at the next glance
         head = ledger.head()
         return head.seq if head else 0
 

@@ -58,16 +58,33 @@ class Net(nn.Module):
 
 
 class Score(nn.Module):
-    """What is exported: vectors [n, d] in, scores [n] in [0, 1] out; of several nets, their mean."""
+    """What is exported: vectors [n, d] in, scores [n] in [0, 1] out; of k nets, their mean.
+
+    The nets are computed side by side, a layer of all of them in one product: a k-th of the steps, and steps are what a
+    single click costs.
+    """
 
     def __init__(self, nets: Sequence[Net]) -> None:
-        """Wrap trained nets."""
+        """Stack what trained nets have learned; scaling becomes part of the first layer."""
         super().__init__()
-        self.nets = nn.ModuleList(nets)
+        self.log: Tensor
+        self.register_buffer("log", nets[0].log)
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()  # [k, inputs, outputs], [k, 1, outputs]
+        linear = [[layer for layer in net.layers if isinstance(layer, nn.Linear)] for net in nets]
+        for alike in zip(*linear, strict=True):
+            self.weights.append(torch.stack([layer.weight.detach().T for layer in alike]))
+            self.biases.append(torch.stack([layer.bias.detach() for layer in alike])[:, None])
+        self.weights[0] = self.weights[0] / torch.stack([net.scale for net in nets])[..., None]
+        self.biases[0] = self.biases[0] - torch.stack([net.mean for net in nets])[:, None] @ self.weights[0]
 
     def forward(self, features: Tensor) -> Tensor:
         """Scores [n] of vectors [n, d]."""
-        return torch.stack([torch.sigmoid(net(features)) for net in self.nets]).mean(dim=0)
+        x = torch.log1p(torch.relu(features)) * self.log + features * (1 - self.log)
+        *hidden, last = zip(self.weights, self.biases, strict=True)
+        for weight, bias in hidden:
+            x = torch.relu(x @ weight + bias)
+        weight, bias = last
+        return torch.sigmoid(x @ weight + bias).mean(dim=0).squeeze(-1)
 
 
 class _Batches(IterableDataset):
