@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -99,6 +99,12 @@ class Segments:
         self._logged = Children(LOGGED)
         self._encode = msgspec.msgpack.Encoder().encode
         self._lock = Lock()
+
+    def announce(self, domains: Iterable[str]) -> None:
+        """Show Prometheus that nothing is lost yet: it sees no growth in what appears with its first loss."""
+        for domain in domains:
+            LOST.labels(domain)
+            FAILING.labels(domain).set(0)
 
     def record(self, domain: str, rows: Sequence[Row]) -> None:
         """Write `rows`, all of one type. Never raises: what cannot be written is counted."""

@@ -53,6 +53,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     """
     slots = Slots()
     recorder = Segments(settings)
+    recorder.announce(domain.name for domain in domains)
     host = Host(slots, recorder, settings)
     endpoints = [route for domain in domains for route in domain.routes(host)]
     endpoints += _operators([domain.name for domain in domains], slots)

@@ -14,7 +14,7 @@ from headgate.domains.adclicks import predictor as module
 from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES
 from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.slices import LEAVES
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, UsageError
 from headgate.files import write_json
 
 GAP = FEATURES.index("user_gap_s")
@@ -140,3 +140,10 @@ def test_vectors_and_frames_are_decided_alike(bundle: Make) -> None:
 def test_a_bundle_of_other_counters_is_not_taken_and_says_what_to_do(bundle: Make, card: dict[str, Any]) -> None:
     with pytest.raises(HeadgateError, match="retrain, or serve it with the Headgate that made it"):
         Predictor(bundle(**card))
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_what_to_install(bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_ONNX", "cuda")
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(UsageError, match="needs a GPU and `pip install onnxruntime-gpu`"):
+        Predictor(bundle())

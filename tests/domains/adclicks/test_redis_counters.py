@@ -93,6 +93,20 @@ def test_a_server_that_hangs_is_not_waited_for_and_what_was_owed_is_counted(serv
     play(server, story)
 
 
+def test_what_is_owed_as_a_process_ends_is_counted_before_it_has_ended(server: Server) -> None:
+    async def story() -> None:
+        scene, next_process = Scene(RedisCounters(connect(server.url), 0.2)), RedisCounters(connect(server.url), 20.0)
+        async with scene.counters.running():
+            server.send(signal.SIGSTOP)
+            assert await scene.see(click("a", user="ends")) is None
+            server.send(signal.SIGCONT)
+        async with next_process.running():
+            found = (await next_process.observe([click("b", 1, user="ends")])).vectors
+        assert feature(found[0], "user_clicks_1m") == 1
+
+    asyncio.run(story())
+
+
 def test_a_server_that_was_killed_is_used_again_and_what_it_lost_is_said(server: Server) -> None:
     async def story(scene: Scene) -> None:
         assert await scene.see(*(click(f"a{n}", n) for n in range(5))) is not None

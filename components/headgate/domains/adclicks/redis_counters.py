@@ -134,6 +134,7 @@ class RedisCounters:
                 self._reviving.cancel()
                 with suppress(asyncio.CancelledError):
                     await self._reviving
+            await self._settle()
             self._line.close()
             await self._client.aclose()
 
@@ -226,6 +227,16 @@ class RedisCounters:
         self._away = False
         AWAY.labels(DOMAIN).set(0)
         OWED.labels(DOMAIN).set(0)
+
+    async def _settle(self) -> None:
+        """Count what is still owed, as this process ends, if Redis is there by now."""
+        if not self._owed:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._revive()
+        except Exception as error:
+            log.error("%d clicks were not counted: %s", len(self._owed), _words(error))
 
 
 async def set_marks(client: "Client", since: int) -> None:

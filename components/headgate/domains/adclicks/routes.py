@@ -52,7 +52,7 @@ UNKNOWN = "unknown"
 Vectors = NDArray[np.float32]
 Device = Literal["mobile", "desktop", "tablet", "other"]
 
-_DECIDED, _INCOMPLETE = Children(DECISIONS), INCOMPLETE.labels(DOMAIN)
+_DECIDED, _DEFAULTS, _INCOMPLETE = Children(DECISIONS), DEFAULTS.labels(DOMAIN), INCOMPLETE.labels(DOMAIN)
 _DEVICE = {name: code for code, name in enumerate(DEVICES)}
 
 
@@ -208,7 +208,7 @@ def _count(rows: Sequence[LoggedClick]) -> None:
         _DECIDED[DOMAIN, row.slice, "invalid" if row.against else "valid"].inc()
     defaults = sum(row.role == "default" for row in rows)
     if defaults:
-        DEFAULTS.labels(DOMAIN).inc(defaults)
+        _DEFAULTS.inc(defaults)
     incomplete = sum(not row.complete for row in rows)
     if incomplete:
         _INCOMPLETE.inc(incomplete)
