@@ -9,6 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 VENV := .venv
 READY := $(VENV)/.headgate-ready
 BIN := $(VENV)/bin
+SPARK := pyspark==4.0.5
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,7 +39,10 @@ retrain: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not nightly"
 
+# Spark is an extra that only these tests need, with Java 17.
 nightly: $(READY)
+	@$(BIN)/python -c 'import pyspark' 2>/dev/null || \
+	  uv pip install --quiet --python $(BIN)/python $(SPARK) 2>/dev/null || $(BIN)/python -m pip install --quiet $(SPARK)
 	@$(BIN)/python -m pytest -m nightly
 
 check: $(READY)
