@@ -79,7 +79,13 @@ def restore(archive: Path, settings: Settings, *, force: bool = False) -> Restor
             before = None
             if occupied:
                 before = home.with_name(f"{home.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-                home.rename(before)
+                try:
+                    home.rename(before)
+                except OSError as error:  # a mount point stays where it is
+                    raise UsageError(
+                        f"{home} cannot be moved aside ({error.strerror}): restore into a folder below it with --into, "
+                        "and let HEADGATE_HOME name that one."
+                    ) from error
     return Restored(str(home), manifest.made_at, len(manifest.files), count, str(before) if before else None)
 
 

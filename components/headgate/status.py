@@ -29,6 +29,8 @@ class Status:
             for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER):
                 held = domain[alias]
                 made = f"version {held['version']}, as of {held['as_of']}, {held['ruling']}" if held else "none"
+                if held and alias == versions.CHALLENGER and domain["canary"]:
+                    made += f"; decides for {domain['canary']:.1%} of the units"
                 lines.append(f"  {alias:<11} {made}")
             lines += [f"  {'held':<11} {one['window']}by {one['who']}: {one['why']}" for one in domain["holds"]]
             last = domain["last_run"]
@@ -49,10 +51,12 @@ def status(settings: Settings) -> Status:
             alias: next((_brief(v) for v in known if alias in v.aliases), None)
             for alias in (versions.CHAMPION, versions.PREVIOUS, versions.CHALLENGER)
         }
+        share = versions.canary(registry, name) if registry and holders[versions.CHALLENGER] else 0.0
         holds = standing(Ledger(settings).entries(name)).holds if registry else ()
         told = [{"who": one.who, "why": one.why, "at": one.at, "window": _window(one)} for one in holds]
         found.append(
-            {"name": name, "versions": len(known), **holders, "holds": told, "last_run": last_run(settings, name)}
+            {"name": name, "versions": len(known), **holders, "canary": share, "holds": told}
+            | {"last_run": last_run(settings, name)}
         )
     return Status(str(settings.home), found, pages(settings))
 

@@ -40,7 +40,7 @@ from headgate.domains.adclicks.windows import HISTORY
 from headgate.domains.capacity.again import recompute as rebuild_capacity
 from headgate.domains.capacity.again import redecide as redecide_capacity
 from headgate.domains.capacity.logged import LOGGED
-from headgate.errors import HeadgateError, UsageError
+from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.registry import versions
 from headgate.registry.changes import Refused
 from headgate.registry.ledger import Entry, Ledger
@@ -176,6 +176,16 @@ def test_only_the_asked_time_is_decided(home: Settings, loaded: dict[int, Loaded
     inside = rows.filter(pl.col("decided_at").is_between(since, until, closed="left"))
     assert done.decisions == len(inside) < 400
     assert holds(home) == was | decides(3, inside)
+
+
+def test_a_time_of_which_the_log_has_nothing_is_refused_and_told_to_nobody(
+    home: Settings, loaded: dict[int, Loaded]
+) -> None:
+    make_log(home, 100, part=100)
+    with pytest.raises(DataRefused, match="has nothing from 2001-01-01 00:00 to 2001-01-02 00:00"):
+        again(home, loaded[2], datetime(2001, 1, 1, tzinfo=UTC), datetime(2001, 1, 2, tzinfo=UTC))
+    assert replayed(home) == []
+    assert again(home, loaded[2], pending=True).decisions == 0, "nothing is pending, and that is well"
 
 
 def test_a_persons_ruling_is_never_overturned(home: Settings, loaded: dict[int, Loaded]) -> None:

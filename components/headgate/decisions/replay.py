@@ -18,7 +18,7 @@ from headgate import domains
 from headgate.data import datasets
 from headgate.decisions import corrections, reading
 from headgate.domain import Domain
-from headgate.errors import UsageError
+from headgate.errors import DataRefused, UsageError
 from headgate.registry import versions
 from headgate.registry.changes import Refused
 from headgate.registry.ledger import Entry, Ledger, me
@@ -165,8 +165,9 @@ def _decided(
     live, read = domains.live(domain.name), partial(reading.parts, settings, domain.name)
     logged = read if asked.mode == "logged" else partial(live.recompute, read)
     named = {"version": version.number, "bundle": version.bundle, "mode": asked.mode}
-    tallies, ruled, undecided = [_tally(_NOTHING)], 0, 0
+    tallies, ruled, undecided, seen = [_tally(_NOTHING)], 0, 0, 0
     for part, rows in logged(asked.since, asked.until):
+        seen += len(rows)
         if asked.pending:
             rows = rows.filter(pl.col("role") == "default")
         held = reading.effective(settings, domain.name, rows, part)
@@ -181,6 +182,11 @@ def _decided(
         if len(changed) and not asked.dry_run:
             values = changed.with_columns(**{name: pl.lit(value) for name, value in named.items()})
             corrections.publish(settings, domain.name, identity, part, values)
+    if not seen:
+        raise DataRefused(
+            f"The decision log of {domain.name} has nothing from {asked.since:%Y-%m-%d %H:%M} to "
+            f"{asked.until:%Y-%m-%d %H:%M}: check --from and --to, in UTC where they name no offset."
+        )
     sums = pl.concat(tallies).group_by("slice").sum().sort("slice")
     slices = tuple(Change(**row) for row in sums.iter_rows(named=True))
     return Replayed(

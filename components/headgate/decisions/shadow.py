@@ -84,7 +84,8 @@ def shadow(
             f"The decision log of {domain} has nothing from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} that can "
             "be decided again: name another time with --from and --to."
         )
-    return Shadowed(domain, version.number, since.isoformat(), until.isoformat(), tuple(lines))
+    begins, ends = (at.isoformat(timespec="minutes") for at in (since, until))
+    return Shadowed(domain, version.number, begins, ends, tuple(lines))
 
 
 def shadow_check(settings: Settings, domain: str, wanted: str) -> Check:

@@ -167,6 +167,11 @@ def canary_share(tags: Mapping[str, str]) -> float:
     return share if 0 < share <= 1 else 0.0
 
 
+def canary(registry: "MlflowClient", domain: str) -> float:
+    """The share of the units, from 0 to 1, that the challenger decides for now."""
+    return canary_share(registry.get_registered_model(domain).tags)
+
+
 @contextmanager
 def without_stage_warnings() -> Iterator[None]:
     """MLflow warns at every change of a stage that stages are deprecated; people roll back by them all the same."""

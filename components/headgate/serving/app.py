@@ -37,13 +37,15 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What decides for a domain; null where nothing is loaded."""
+    """What decides for a domain; null where nothing is loaded, and where no challenger is tried out."""
 
     domain: str
     version: int | None
     bundle: str | None
     loaded_at: datetime | None
     problem: str | None
+    canary_version: int | None = None
+    canary_share: float | None = None  # of the units, from 0 to 1
 
 
 def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
@@ -108,7 +110,9 @@ def _model(domain: str, slots: Slots) -> Model:
     loaded, problem = slots.champion(domain), logs.redact(slots.problem(domain) or "") or None
     if loaded is None:
         return Model(domain, None, None, None, problem or "The registry has not been asked yet.")
-    return Model(domain, loaded.version, loaded.bundle, loaded.loaded_at, problem)
+    canary = slots.canary(domain)
+    tried = (canary.loaded.version, canary.share) if canary else (None, None)
+    return Model(domain, loaded.version, loaded.bundle, loaded.loaded_at, problem, *tried)
 
 
 def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
