@@ -6,9 +6,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ class Server:
 
     path: Path
     process: subprocess.Popen | None = None
+    more: Mapping[str, str] = field(default_factory=dict)  # its other options
 
     @property
     def url(self) -> str:
@@ -35,6 +36,7 @@ class Server:
             "save": "",
             "appendonly": "no",
             "dir": str(self.path.parent),
+            **self.more,
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen(
@@ -65,12 +67,30 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server for the block; skips where Redis is not installed."""
+def encrypted() -> Iterator[str]:
+    """The address of a server that speaks TLS with a certificate of an authority of its own, for the block."""
+    if shutil.which("openssl") is None:
+        pytest.skip("OpenSSL is not installed: apt-get install openssl")
+    with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as free:
+        key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+        make = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "1", *names]
+        subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=PATIENCE)
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        free.close()
+        more = {"tls-port": port, "tls-cert-file": certificate, "tls-key-file": key, "tls-auth-clients": "no"}
+        with running({**more, "tls-ca-cert-file": certificate}):
+            yield f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}"
+
+
+@contextmanager
+def running(more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server for the block, with `more` options; skips where Redis is not installed."""
     if shutil.which("redis-server") is None:
         pytest.skip("Redis is not installed: apt-get install redis-server")
     folder = Path(tempfile.mkdtemp(prefix="headgate-redis-", dir="/tmp"))  # a socket's path must be short
-    server = Server(folder / "redis.sock")
+    server = Server(folder / "redis.sock", more=more or {})
     try:
         server.start()
         yield server

@@ -299,7 +299,9 @@ def data_checkout(
 def serve(
     domain: Annotated[list[str], typer.Argument(metavar="DOMAIN…", help="One or more domains.")],
     host: Annotated[str | None, typer.Option(help="What to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port; the next free one if it is taken.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; the next free one if it is taken.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=256, help="Processes that share the port; more than one need HEADGATE_REDIS.")
     ] = 1,
@@ -317,7 +319,6 @@ def serve(
     free = free_port(host, wanted)
     if free != wanted:
         typer.secho(f"Port {wanted} is taken; listening on {free}.", fg="yellow", err=True)
-    typer.echo(f"{', '.join(domain)} on http://{host}:{free}  (Ctrl-C stops)")
     listen(chosen, host, free, workers)
 
 

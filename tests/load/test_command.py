@@ -54,6 +54,18 @@ def invoke(*arguments: str):
     return CliRunner().invoke(app, [*RUN, *arguments], env={"HEADGATE_TOKEN": None})
 
 
+def test_what_cannot_be_loaded_or_written_is_said_before_anything_is_sent(address: str, tmp_path: Path):
+    (tmp_path / "file").touch()
+    asked = {
+        "endpoints know tokens only": ("--target", address.replace("http://", "http://user:password@")),
+        "name another folder with --out": ("--target", address, "--out", str(tmp_path / "file" / "below")),
+    }
+    for words, arguments in asked.items():
+        done = invoke(*arguments)
+        assert isinstance(done.exception, UsageError)
+        assert words in str(done.exception)
+
+
 def test_a_load_is_shown_and_drawn(address: str, tmp_path: Path):
     done = invoke("--target", address, "--token", "good", "--out", str(tmp_path / "out"), "--shape", "peak")
     assert done.exit_code == 0, done.output

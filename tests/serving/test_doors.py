@@ -133,6 +133,21 @@ def test_a_token_that_was_removed_opens_nothing_a_second_later(door, token, sett
     assert client.get("/v1/models", headers=second).status_code == 200
 
 
+def test_when_the_last_token_is_removed_nobody_comes_in(door, token, settings, clock):
+    first = token("read")
+    client = door()
+    tokens.remove(settings.tokens_file, "read")
+    clock[0] += tokens.LOOK_SECONDS
+    assert client.get("/v1/models", headers=first).status_code == 401
+    assert client.get("/v1/models").status_code == 401
+
+
+def test_who_mistypes_a_path_is_told_to_look_at_it(door, token):
+    refused = door().get("/v1/adclicks/decision", headers=token("decide"))
+    assert refused.status_code == 403
+    assert "check method and path" in refused.json()["detail"]
+
+
 def test_a_broken_token_file_shuts_nobody_out_and_lets_nobody_in(door, token, settings, clock, caplog):
     right = token("read")
     client = door()

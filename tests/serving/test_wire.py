@@ -115,6 +115,19 @@ def test_requests_in_one_breath_are_answered_in_turn(port):
     assert status(said) == 408
 
 
+def test_garbage_after_a_request_is_no_fault_of_ours(port, caplog):
+    one = POST + b"Content-Length: 2\r\n\r\n{}"
+    assert status(told(port, one + one + one + b"garbage\r\n\r\n")) == 400
+    assert status(told(port, POST + CLOSE + b"Content-Length: 2\r\n\r\n{}")) == 200
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_another_protocol_is_not_spoken_and_not_advised(port, caplog):
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    assert status(told(port, POST.replace(b"echo", b"deaf") + upgrade + b"Content-Length: 2\r\n\r\n{}")) == 401
+    assert "pip install" not in caplog.text
+
+
 def test_a_body_without_end_is_cut_off(port):
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     assert status(told(port, POST + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 40)) in (413, None)

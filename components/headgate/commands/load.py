@@ -72,8 +72,10 @@ def load(
     where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), PATH, token)
     where.head(0)  # what no address or token can be is said before the work
     folder = out or here.home / "load" / domain
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: name a folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made ({error.strerror}): name another folder with --out.") from error
     schedule = Schedule(rate / (batch or 1), 60 * minutes + seconds, shape)
     due = schedule.due(seed)
     clicks = Clicks(len(due), where, batch=batch, seed=seed)

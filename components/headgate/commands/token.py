@@ -48,4 +48,12 @@ def remove(name: TokenName) -> None:
     here = settings.load()
     with exclusively(here, "tokens", wait=5):
         tokens.remove(here.tokens_file, name)
+        last = not tokens.read(here.tokens_file)
     typer.echo(f"The token {name} opens nothing any more.")
+    if last:
+        typer.secho(
+            "It was the last. Servers that are up let nobody in until there is another; one that is started on this "
+            "machine's own address without any lets everybody in.",
+            fg="yellow",
+            err=True,
+        )

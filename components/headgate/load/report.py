@@ -62,6 +62,8 @@ class Report:
             f"{'from due to answered':<28}" + "".join(f"{self.latency[name]:>12.2f}" for name in names),
             f"{'  of it until sent':<28}" + "".join(f"{self.waited[name]:>12.2f}" for name in names),
         ]
+        if not self.answered:
+            lines[-3:] = ["Nothing was answered with a 2xx."]
         if self.inside is None:
             lines.append("inside the server: it tells none (no /metrics that a histogram could be read from)")
         else:

@@ -19,9 +19,11 @@ class Target:
         """Host and port; a UsageError where the address is not http://host:port."""
         try:
             parts = urlsplit(self.address)
-            host, port = parts.hostname, parts.port or 80
+            host, port, user = parts.hostname, parts.port or 80, parts.username
         except ValueError:
-            host, port = None, 0
+            host, port, user = None, 0, None
+        if user is not None:
+            raise UsageError("The address names a user, and endpoints know tokens only: give one with --token.")
         if not host or parts.scheme != "http" or parts.path.strip("/") or parts.query:
             raise UsageError(f"{self.address} is no address to load: write it as http://127.0.0.1:8000.")
         return host, port

@@ -25,7 +25,7 @@ class Doors:
     """ASGI middleware before every route: gives a request its id, asks for its token, and limits its caller's rate.
 
     Pure ASGI, without request objects: it is on the path of every decision. Where tokens are not `required`, they are
-    from the moment on that `keys` holds one.
+    from the moment on that `keys` holds one, and stay so when the last is removed.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Doors:
             return None
         now = monotonic()
         self._keys.look(now)
-        required = self._required or bool(self._keys)
+        required = self._required or self._keys.needed
         caller = self._caller(shown) if required and shown else None
         if self._rate and (wait := self._rate.wait(_who(caller, scope), now)):
             return too_many(wait)
@@ -81,7 +81,7 @@ class Doors:
             return unauthenticated(known=not shown)
         if caller is not None:
             if needed not in caller.scopes:
-                return forbidden(caller, needed)
+                return forbidden(caller, needed, there=endpoint is not None)
             scope.setdefault("state", {})["caller"] = caller
         return None
 
@@ -125,9 +125,11 @@ def unauthenticated(*, known: bool) -> Problem:
     return Problem(401, "unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
-def forbidden(caller: Caller, scope: str) -> Problem:
-    """A token without the scope that is needed."""
+def forbidden(caller: Caller, scope: str, *, there: bool) -> Problem:
+    """A token without the scope that is needed, or, where nothing is `there`, that is needed to learn so."""
     detail = f"The token {caller.name} lacks the scope `{scope}`: use one that has it."
+    if not there:
+        detail = f"For the token {caller.name} there is nothing here: check method and path, or use one with `{scope}`."
     challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     return Problem(403, "forbidden", detail, headers={"WWW-Authenticate": challenge})
 

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from headgate.errors import UsageError
 from headgate.serving import logs
+from headgate.serving.redis import connect
 from headgate.settings import Settings, load
 
 #: What a worker serves and listens on, handed to it by its parent.
@@ -43,8 +44,11 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
             "Several workers must share their counters: start a Redis and set HEADGATE_REDIS=redis://HOST:PORT, "
             "or serve with one worker."
         )
+    if settings.redis:
+        connect(settings.redis)  # an address that is none is told before the workers start
     logs.configure(settings.log)
     _raise_limit_of_files()
+    print(f"{', '.join(domains)} on http://{host}:{port}  (Ctrl-C stops)", flush=True)
     os.environ |= {_DOMAINS: ",".join(domains), _HOST: host}
     with TemporaryDirectory(prefix="headgate-metrics-") as shared:
         if workers > 1:

@@ -75,6 +75,11 @@ class Line:
         self._server = isinstance(client, Redis)
         self._wire: _Wire | None = None
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether what is asked is obeyed after all that was asked before, also of that which came too late."""
+        return self._server
+
     async def open(self) -> None:
         """Connect, if that is not so already. Raises OSError, TimeoutError or redis-py's errors."""
         if not self._server:
@@ -108,11 +113,11 @@ async def _wire_to(client: "Redis") -> "_Wire":
     if "path" in told:
         _, wire = await loop.create_unix_connection(_Wire, told["path"])
     else:
-        import ssl
-
         from redis.asyncio import SSLConnection
 
-        secure = ssl.create_default_context() if client.connection_pool.connection_class is SSLConnection else None
+        kind = client.connection_pool.connection_class
+        # One that is never opened: it makes of the address' options what they mean for TLS.
+        secure = kind(**told).ssl_context.get() if issubclass(kind, SSLConnection) else None
         _, wire = await loop.create_connection(_Wire, told.get("host", "localhost"), told.get("port", 6379), ssl=secure)
     greeting: list[Command] = []
     if told.get("password"):

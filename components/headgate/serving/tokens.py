@@ -118,7 +118,8 @@ class Keys:
     """The tokens of a file, by their hash; looks once a second whether the file is another.
 
     A caller learns nothing from how long `find` takes: what is compared is the hash of what was shown, and nobody can
-    choose that. A file that becomes unreadable changes nothing until it is whole again; one that is gone holds none.
+    choose that. A file that becomes unreadable changes nothing until it is whole again; one that is gone holds none,
+    which opens nothing to those who show none.
     """
 
     def __init__(self, file: Path) -> None:
@@ -126,10 +127,7 @@ class Keys:
         self._file, self._looked = file, float("-inf")
         self._stamp = _stamp(file)
         self._callers = _callers(read(file))
-
-    def __bool__(self) -> bool:
-        """Whether there is a token at all."""
-        return bool(self._callers)
+        self.needed = bool(self._callers)  # whether there is a token, or was one since
 
     def look(self, now: float) -> None:
         """Read the file again where it changed; `now` is in seconds of a clock that never goes back."""
@@ -142,6 +140,7 @@ class Keys:
         self._stamp = stamp
         try:
             self._callers = _callers(read(self._file))
+            self.needed |= bool(self._callers)
         except UsageError as error:
             log.error("%s Until then the tokens that were known before hold.", error)
 

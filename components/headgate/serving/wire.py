@@ -72,6 +72,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._arriving = False
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP. Nobody reads the answers to what came before it on this connection."""
+        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+        super().send_400_response(msg)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer a wish for another protocol as if it had not been there, as HTTP lets us."""
+
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, at last also one that never reads its answer."""
         super().timeout_keep_alive_handler()

@@ -25,7 +25,7 @@ from headgate.errors import UsageError
 from headgate.serving.redis import ask, connect
 from headgate.settings import Settings
 
-from ...redises import Server, cluster, running
+from ...redises import Server, cluster, encrypted, running
 from .stores import feature, memory
 
 NOW = datetime.now(UTC)
@@ -91,6 +91,22 @@ def test_a_server_that_hangs_is_not_waited_for_and_what_was_owed_is_counted(serv
         assert feature(found[0], "user_clicks_1m") == 3, "b and c count, once each, and d is not counted twice"
 
     play(server, story)
+
+
+def test_one_answer_that_comes_too_late_costs_no_other_click_its_own(server: Server) -> None:
+    async def story(scene: Scene) -> None:
+        assert await scene.see(click("a")) is not None
+        server.send(signal.SIGSTOP)
+        assert await scene.see(click("b", 1)) is None
+        server.send(signal.SIGCONT)
+        found = await scene.see(click("c", 2))
+        assert found is not None
+        assert feature(found[0], "user_clicks_1m") == 2, "a and b"
+        await asyncio.wait_for(scene.counters._reviving, 20)
+        found = await scene.see(click("d", 3))
+        assert feature(found[0], "user_clicks_1m") == 3, "b was asked again, and counts once"
+
+    play(server, story, deadline=0.5)
 
 
 def test_what_is_owed_as_a_process_ends_is_counted_before_it_has_ended(server: Server) -> None:
@@ -182,6 +198,17 @@ def test_a_cluster_of_three_answers_what_one_process_answers(home: Settings) -> 
 
     with cluster() as url:
         assert np.array_equal(asyncio.run(story(url)), expected)
+
+
+def test_an_encrypted_server_is_trusted_by_the_authority_that_its_address_names() -> None:
+    async def story(url: str) -> np.ndarray | None:
+        counters = RedisCounters(connect(url), 20.0)
+        async with counters.running():
+            return (await counters.observe([click("a")])).vectors
+
+    with encrypted() as url:
+        assert asyncio.run(story(url)) is not None
+        assert asyncio.run(story(url.partition("?")[0])) is None, "no authority that is known vouches for it"
 
 
 def test_an_address_that_is_none_is_refused_with_words() -> None:

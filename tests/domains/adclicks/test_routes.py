@@ -163,6 +163,11 @@ def without(name):
         (click(event_time="1970-01-01T00:00:00Z"), "#/event_time", "10 years"),
         (click(event_time="0001-01-01T00:00:00Z"), "#/event_time", "10 years"),
         (click(event_time="0001-01-01T00:00:00+14:00"), "#/event_time", "10 years"),
+        (
+            click(event_time="0001-01-01T00:00:00+14:00", received_at="0001-01-01T00:00:00+14:00"),
+            "#/received_at",
+            "10 years",
+        ),
         (click(event_time="2999-01-05T12:00:00Z") | {"received_at": NOON.isoformat()}, "#/event_time", "5 minutes"),
         ([click(n) for n in range(MAX_CLICKS + 1)], "#", f"length <= {MAX_CLICKS}"),
         ([[click()]], "#/0", "Expected `object`"),

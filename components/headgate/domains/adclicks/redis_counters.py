@@ -4,8 +4,9 @@ The keys of an entity carry one hash tag, `{0}` to `{255}`, so that a click's us
 a cluster and every call still touches one. Each tag has a mark: since when its counters have counted. A flushed store
 has no marks, so it is noticed by the first click that comes, and `warming` adds what the decision log holds.
 
-Where Redis does not answer within the deadline, the caller answers by default, and at once until Redis is back. Clicks
-that were not counted are owed, and counted before Redis serves again.
+Where Redis does not answer within the deadline, the caller answers by default; after several times in a row at once,
+until Redis is back. Clicks that may not have been counted are owed: they are asked again, which counts none twice, and
+Redis does not serve before that unless what was asked in time is sure to be obeyed in its turn.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from functools import cache, lru_cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -48,6 +50,9 @@ TAGS = 256
 
 #: Keys live this long past the last click, in ms: longer than any window, whatever the clocks say.
 EXPIRY = HISTORY // 1000 + 3_600_000
+
+#: So many answers in a row that come too late, and Redis counts as away.
+MISSES = 3
 
 #: Clicks that are owed at most; then marks are set anew, since the windows miss some.
 MOST_OWED = 100_000
@@ -118,6 +123,7 @@ class RedisCounters:
         self._away = True  # until `running`
         self._owed: deque[Arrival] = deque(maxlen=MOST_OWED)
         self._missed = False
+        self._late = 0  # answers in a row that came too late
         self._reviving: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -126,7 +132,8 @@ class RedisCounters:
         try:
             await self._revive()
         except Exception as error:
-            self._lose(error)
+            log.warning("counters are away, clicks are answered by default: %s", _words(error))
+            self._look_after()
         try:
             yield
         finally:
@@ -148,8 +155,12 @@ class RedisCounters:
             replies = await self._ask(arrivals, self._deadline + EACH * (len(clicks) - 1))
         except Exception as error:  # whatever the client raises, this request goes on
             self._owe(arrivals)
-            self._lose(error)
+            self._late += 1
+            if not isinstance(error, TimeoutError) or self._late >= MISSES or not self._line.keeps_order:
+                self._lose(error)
+            self._look_after()
             return Observed(None, [False] * len(clicks))
+        self._late = 0
         return self._answers(arrivals, replies)
 
     def _answers(self, arrivals: Sequence[Arrival], replies: Sequence[bytes]) -> Observed:
@@ -188,30 +199,38 @@ class RedisCounters:
         OWED.labels(DOMAIN).set(len(self._owed))
 
     def _lose(self, error: Exception) -> None:
-        """Note that Redis is away, and look after it from now on."""
+        """Note that Redis is away."""
+        if not self._away:
+            log.warning("counters are away, clicks are answered by default: %s", _words(error))
         self._away = True
         AWAY.labels(DOMAIN).set(1)
+
+    def _look_after(self) -> None:
+        """Count what is owed behind the requests, and try to reach Redis until that is done."""
         if self._reviving is None or self._reviving.done():
-            log.warning("counters are away, clicks are answered by default: %s", _words(error))
-            self._reviving = asyncio.get_running_loop().create_task(self._until_revived())
+            nobodys = Context()  # what is logged there is of no request
+            self._reviving = asyncio.get_running_loop().create_task(self._until_revived(), context=nobodys)
 
     async def _until_revived(self) -> None:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
+            was_away = self._away
             try:
                 await self._revive()
-                log.info("counters are back")
+                if was_away:
+                    log.info("counters are back")
                 return
             except Exception as error:
-                log.debug("counters are still away: %s", _words(error))
+                self._lose(error)
                 self._line.close()  # it may lead to a server that is no more
                 pause = min(max(2 * pause, 0.01), PAUSE)
 
     async def _revive(self) -> None:
-        """Connect, bring the functions, and count what is owed; then Redis serves again."""
-        await self._line.open()
-        await bring_functions(self._client, self._library, self._source)
+        """Connect and bring the functions, if that is lost, and count what is owed; then Redis serves again."""
+        if self._away:
+            await self._line.open()
+            await bring_functions(self._client, self._library, self._source)
         while self._missed or self._owed:
             if self._missed:
                 await set_marks(self._client, micros(now()))
@@ -224,7 +243,7 @@ class RedisCounters:
                 self._owed.clear()
                 self._owe([*part, *newer])
                 raise
-        self._away = False
+        self._away, self._late = False, 0
         AWAY.labels(DOMAIN).set(0)
         OWED.labels(DOMAIN).set(0)
 

@@ -40,7 +40,8 @@ MAX_CLICKS = 1000
 #: How far a sender's clock may be ahead of ours.
 SKEW = timedelta(minutes=5)
 
-#: How late a click may be learned of; what seems older has a clock that was never set, and shows 1970 or the year 1.
+#: How late a click may be learned of, and told to us; what seems older has a clock that was never set, and shows 1970
+#: or the year 1.
 LATEST = timedelta(days=3653)
 
 #: Local time minus UTC, where people live.
@@ -80,8 +81,8 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
     received_at: Annotated[
         Instant,
         Meta(
-            description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing, and at "
-            "most 5 minutes ahead of it."
+            description="When you learned of it, RFC 3339 with an offset; our own clock where it is missing, at most 5 "
+            "minutes ahead of it, and at most 10 years before it."
         ),
     ] = msgspec.field(default_factory=now)
 
@@ -95,9 +96,14 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
             raise ValueError(
                 "field `event_time` lies more than 5 minutes after `received_at`: no click is from the future"
             )
-        if self.received_at - now() > SKEW:
+        clock = now()
+        if self.received_at - clock > SKEW:
             raise ValueError(
                 "field `received_at` lies more than 5 minutes ahead of our clock: nothing is learned early"
+            )
+        if clock - self.received_at > LATEST:
+            raise ValueError(
+                "field `received_at` lies more than 10 years before our clock: the sender's clock is not set"
             )
         if self.received_at - self.event_time > LATEST:
             raise ValueError(

@@ -26,6 +26,7 @@ from headgate.domains.adclicks.memory_counters import LOG, Entities, Entity, Mem
 from headgate.domains.adclicks.redis_counters import DOMAIN, EXPIRY, TAGS, digest, library, mark, prefix
 from headgate.domains.adclicks.schema import CLICKS
 from headgate.domains.adclicks.windows import HISTORY
+from headgate.serving.logs import configure
 from headgate.serving.redis import Command, ask, bring_functions, connect
 from headgate.settings import Settings, load
 
@@ -196,9 +197,14 @@ async def _warm(settings: Settings) -> int:
 
 def main() -> None:
     """Warm Redis, giving way to whoever serves."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load()
+    configure(settings.log)
     os.nice(10)
-    added = asyncio.run(_warm(load()))
+    try:
+        added = asyncio.run(_warm(settings))
+    except Exception as error:
+        log.error("%s: %s: %s", DOMAIN, type(error).__name__, " ".join(str(error).split())[:300])
+        sys.exit(1)
     if added:
         log.info("%s: what the log holds of %d users and IPs was added to the counters", DOMAIN, added)
 
