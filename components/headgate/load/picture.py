@@ -64,7 +64,8 @@ def _by_percentile(axes: Axes, measured: Measured, report: Report) -> None:
     ticks = np.arange(int(nines[-1]) + 1)
     axes.set_xticks(ticks, [f"{100 * (1 - 10.0**-n):.10g}" for n in ticks])
     axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    axes.margins(y=0.12)  # room for the words at the largest
 
 
 def _over_time(axes: Axes, measured: Measured, schedule: Schedule) -> None:
