@@ -1,0 +1,1 @@
+"""Forecasts turned into orders: a fleet plan, checked, shown, and placed when told."""
