@@ -23,6 +23,7 @@ from headgate.commands.token import token_app
 from headgate.commands.watch import watch
 from headgate.domains.capacity import commands as capacity
 from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
+from headgate.domains.capacity.orders.commands import orders_app
 from headgate.errors import HeadgateError, UsageError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(log_app, name="log")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(mask_app, name="mask")
+app.add_typer(orders_app, name="orders")
 app.add_typer(lookups_app, name="lookups")
 app.add_typer(token_app, name="token")
 

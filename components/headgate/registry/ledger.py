@@ -40,6 +40,9 @@ What = Literal[
     "hold",  # nothing is promoted automatically, from `starts` to `ends` where details say so
     "released",  # the hold is over
     "replayed",  # past events were decided again
+    "ordering",  # capacity: an order is about to be placed
+    "ordered",  # it was placed, as details say
+    "order-refused",  # it was not
     "alert",  # a person should look
 ]
 

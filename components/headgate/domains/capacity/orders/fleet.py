@@ -129,7 +129,9 @@ def read(path: Path) -> Fleet:
     import yaml
 
     if not path.is_file():
-        raise UsageError(f"There is no {path}: `headgate orders example --out {path}` writes one to begin with.")
+        raise UsageError(
+            f"There is no {path}: `headgate orders example capacity --out {path}` writes one to begin with."
+        )
     try:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,0 +1,250 @@
+"""`headgate orders example | plan | show | place`: from a forecast to what is ordered for it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headgate.commands.options import Json, answer
+from headgate.errors import UsageError
+from headgate.files import refuse_folder
+
+if TYPE_CHECKING:
+    from headgate.domains.capacity.orders.place import Report
+    from headgate.domains.capacity.orders.plan import Plan
+
+orders_app = typer.Typer(
+    help="Turn the forecast into orders: a fleet plan that survives the loss of a zone, its cost, and placing it. "
+    "Begin with `example`; docs/orders.md explains the fleet file and the plan.",
+    no_args_is_help=True,
+)
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="capacity.")]
+PlanFile = Annotated[Path, typer.Option("--plan", metavar="FILE", help="The plan that `headgate orders plan` wrote.")]
+Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
+
+#: How many orders are listed by name.
+LISTED = 12
+
+
+@orders_app.command(epilog="Example: headgate orders example capacity --out fleet.yaml")
+def example(
+    domain: Domain,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The fleet file to write.")],
+    version: Version = "champion",
+) -> None:
+    """Write a fleet file to begin with, for every series of a version: prices and sizes are examples to replace."""
+    from headgate.domains.capacity.orders.example import example as write
+    from headgate.files import atomic_file
+
+    refuse_folder(out)
+    if out.exists():
+        raise UsageError(f"{out} is there already: name another file, or remove it first.")
+    _, _, forecaster = _load(domain, version)
+    with atomic_file(out) as draft:
+        draft.write_text(write(forecaster.series), encoding="utf-8")
+    typer.echo(f"{out} is a fleet for {len(forecaster.series)} series. Put your prices, sizes and limits into it.")
+
+
+@orders_app.command(
+    epilog="Example: headgate orders plan capacity --fleet fleet.yaml --weeks 13 --out plan.json --picture plan.png"
+)
+def plan(
+    domain: Domain,
+    fleet: Annotated[Path, typer.Option(metavar="FILE", help="Types, prices, services and limits, as YAML.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The plan to write, as JSON.")],
+    weeks: Annotated[int, typer.Option(min=1, max=104, help="How many weeks.")] = 13,
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The first day; the Monday after the forecast's as-of if left out."),
+    ] = None,
+    last: Annotated[
+        Path | None, typer.Option("--last", metavar="FILE", help="An earlier plan, to say what changed.")
+    ] = None,
+    calendar: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
+    ] = None,
+    version: Version = "champion",
+    gap: Annotated[float, typer.Option(min=0.0001, max=0.5, help="How much dearer than the best it may be.")] = 0.01,
+    seconds: Annotated[float, typer.Option(min=1, help="About how long to look for it.")] = 30.0,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A .png with capacity against demand, and the cost.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the cheapest plan that keeps every floor when a zone is lost. Orders nothing."""
+    from headgate import settings
+    from headgate.domains.capacity.commands import _calendar
+    from headgate.domains.capacity.orders import demand
+    from headgate.domains.capacity.orders import plan as plans
+    from headgate.domains.capacity.orders.case import mondays
+    from headgate.domains.capacity.orders.fleet import read
+    from headgate.domains.capacity.orders.make import make
+    from headgate.domains.capacity.orders.placed import placed
+    from headgate.registry.ledger import Ledger
+
+    for file in (out, *([picture] if picture else [])):
+        refuse_folder(file)
+    told, earlier = read(fleet), plans.read(last) if last else None
+    number, bundle, forecaster = _load(domain, version)
+    entries = Ledger(settings.load()).entries("capacity")
+    ruling = demand.refuse_unjudged(entries, number, bundle)
+    known = _calendar(forecaster, calendar)
+    days = mondays(start.date() if start else demand.first_week(forecaster.as_of), weeks)
+    drawn = demand.drawn(forecaster, told, days, known)
+    made = make(
+        told,
+        days,
+        demand.needs(told, drawn.load),
+        plans.Forecast(
+            version=number,
+            bundle=bundle,
+            ruling=ruling,
+            as_of=forecaster.as_of.isoformat(),
+            calendar=forecaster.companion(known),
+            certified=drawn.certified,
+            scenarios=len(drawn.load.values),
+        ),
+        placed(entries),
+        last=earlier,
+        gap=gap,
+        seconds=seconds,
+    )
+    plans.write(made, out)
+    if picture is not None:
+        from headgate.domains.capacity.orders.picture import picture as draw
+
+        draw(made, picture)
+    _answer(
+        made,
+        json,
+        f"{_summary(made)}\nThe plan is in {out}. `headgate orders place capacity --plan {out}` shows its orders.",
+    )
+
+
+@orders_app.command(epilog="Example: headgate orders show capacity --plan plan.json")
+def show(domain: Domain, plan: PlanFile, json: Json = False) -> None:
+    """What a plan costs, what each constraint costs, what changed, and the headroom that is in it."""
+    from headgate.domains.capacity.orders.plan import read
+
+    _refuse_others(domain)
+    made = read(plan)
+    _answer(made, json, f"{_summary(made)}\n{_headroom(made)}")
+
+
+@orders_app.command(
+    epilog="Examples: headgate orders place capacity --plan plan.json · headgate orders place capacity --plan plan.json --place"
+)
+def place(
+    domain: Domain,
+    plan: PlanFile,
+    place: Annotated[bool, typer.Option("--place", help="Order. Without it nothing is ordered.")] = False,
+    ask: Annotated[bool, typer.Option(help="Without --place: ask EC2, by DryRun, whether it would be let to.")] = True,
+    deadline: Annotated[float, typer.Option(min=1, help="Seconds after which it stops, to be run again.")] = 600.0,
+    json: Json = False,
+) -> None:
+    """Show what a plan would order; with --place, order it, each line once however often this is run.
+
+    A run that is killed or meets an error goes on where it stopped when it is run again.
+    """
+    from headgate import settings
+    from headgate.domains.capacity.orders import place as placing
+    from headgate.domains.capacity.orders.placed import placed
+    from headgate.domains.capacity.orders.plan import read
+    from headgate.registry.ledger import Ledger
+
+    _refuse_others(domain)
+    made, ledger = read(plan), Ledger(settings.load())
+    if place:
+        report = placing.place(ledger, made, deadline=deadline)
+    else:
+        report = placing.show(made, placed(ledger.entries("capacity")), datetime.now(UTC), ask)
+    answer(_plain(report), json, _told(report, place))
+    if report.refused:
+        raise typer.Exit(1)
+
+
+def _load(domain: str, wanted: str) -> tuple[int, str, Any]:
+    """A version's number, bundle and forecaster."""
+    _refuse_others(domain)
+    from headgate import settings
+    from headgate.domains.capacity.forecaster import Forecaster
+    from headgate.registry import versions
+
+    here = settings.load()
+    version = versions.wanted(here, "capacity", wanted)
+    return version.number, version.bundle, Forecaster(versions.fetch(version, here))
+
+
+def _refuse_others(domain: str) -> None:
+    if domain != "capacity":
+        raise UsageError(f"{domain} orders nothing; capacity does.")
+
+
+def _summary(made: "Plan") -> str:
+    cost, last = made.cost, made.weeks[-1]
+    kinds = sorted(cost.by_type.items(), key=lambda one: -one[1])
+    lines = [
+        f"Plan {made.id}, {len(made.weeks)} weeks from {made.weeks[0]}, by version {made.forecast.version} "
+        f"({made.forecast.ruling}): {made.money}, at most {100 * made.gap:.2g} % above the best.",
+        f"  on demand {cost.on_demand:,.0f}, reserved {cost.reserved:,.0f}, reservations after {last} {cost.after:,.0f}, "
+        f"missing units {cost.missing:,.0f}",
+        "  by type: " + ", ".join(f"{name} {value:,.0f}" for name, value in kinds if value),
+        "  by zone: " + ", ".join(f"{name} {value:,.0f}" for name, value in cost.by_zone.items()),
+        "  by week: " + ", ".join(f"{value:,.0f}" for value in cost.by_week),
+        f"  {sum(o.kind == 'reservation' for o in made.orders):,} reservations and "
+        f"{sum(o.kind == 'schedule' for o in made.orders):,} sizes of groups to order; the loss of any zone was counted "
+        f"through for {len(made.services)} services and every week.",
+    ]
+    if made.prices:
+        lines += ["What constraints cost, each by itself and without rounding:", *(f"  {p.words}" for p in made.prices)]
+    if made.changed:
+        lines += ["Since the last plan:", *(f"  {one}" for one in made.changed)]
+    if not made.forecast.certified:
+        lines.append("It reaches further ahead than any origin could test: beyond, the scenarios widen with √horizon.")
+    return "\n".join(lines)
+
+
+def _headroom(made: "Plan") -> str:
+    lines = ["Headroom, each applied once:"]
+    for row in made.services:
+        parts = [
+            f"{one.name} {'' if one.carried == 'scenarios' else '× '}{one.value:.3g}"
+            + ("" if one.carried == "factor" else f" (by {one.carried})")
+            for one in row.headroom
+        ]
+        lines.append(f"  {row.service}: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def _told(report: "Report", placing: bool) -> str:
+    from headgate.domains.capacity.orders.place import words
+
+    counts = {name: report.count(name) for name in ("placed", "would", "already", "refused")}
+    lines = [f"  {words(line.order)}" for line in report.lines if line.outcome in ("placed", "would")]
+    more = [f"  … and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
+    refused = [f"  {words(line.order)}: {line.words}." for line in report.refused]
+    head = f"Plan {report.plan}: {counts['placed']:,} placed, {counts['already']:,} already, {counts['refused']:,} refused."
+    if not placing:
+        head = (
+            f"Plan {report.plan} would order {counts['would']:,} lines; {counts['already']:,} are ordered already, "
+            f"{counts['refused']:,} would be refused. Nothing was ordered: --place does."
+        )
+    return "\n".join([head, *lines[:LISTED], *more, *(["Refused:"] if refused else []), *refused])
+
+
+def _plain(report: "Report") -> dict[str, Any]:
+    import msgspec
+
+    lines = [
+        {"outcome": line.outcome, "words": line.words, "reference": line.reference, **msgspec.to_builtins(line.order)}
+        for line in report.lines
+    ]
+    return {"plan": report.plan, "lines": lines, "refused": len(report.refused)}
+
+
+def _answer(made: "Plan", json: bool, words: str) -> None:
+    import msgspec
+
+    answer(msgspec.to_builtins(made), json, words)

@@ -1,0 +1,53 @@
+"""A plan as a picture: capacity against demand, and what it costs."""
+
+from pathlib import Path
+
+import numpy as np
+
+from headgate.domains.capacity.orders.plan import Plan
+from headgate.files import atomic_file
+
+
+def picture(plan: Plan, out: Path) -> None:
+    """Draw the plan to a .png: services' capacity and floors over their median need, and the cost by week."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    weeks = np.arange(len(plan.weeks))
+    need = {
+        name: np.array([getattr(row, name) for row in plan.services]).sum(axis=0) for name in ("median", "quantile")
+    }
+    capacity, floor = (
+        np.array([getattr(row, name) for row in plan.services]).sum(axis=0) for name in ("capacity", "floor")
+    )
+    above.step(weeks, capacity, where="mid", color="#1b4965", lw=2, label="capacity, all zones there")
+    above.step(weeks, floor, where="mid", color="#c1121f", lw=1.2, ls="--", label="floor when any zone is lost")
+    above.fill_between(
+        weeks,
+        need["median"],
+        need["quantile"],
+        step="mid",
+        color="#5fa8d3",
+        alpha=0.5,
+        label="need, median to quantile",
+    )
+    above.set_ylim(bottom=0)
+    above.set_ylabel("units that full instances carry")
+    above.legend(loc="upper left", frameon=False, ncols=3)
+    above.set_title(f"{len(plan.services)} services: {plan.money} for {len(plan.weeks)} weeks", loc="left")
+    running = np.array([pool.running for pool in plan.pools]).sum(axis=0)
+    extra = np.array([pool.on_demand for pool in plan.pools]).sum(axis=0)
+    below.bar(weeks, running - extra, color="#1b4965", label="running on reservations")
+    below.bar(weeks, extra, bottom=running - extra, color="#f4a259", label="running on demand")
+    below.set_ylabel("instances")
+    below.legend(loc="upper left", frameon=False, ncols=2)
+    cost = below.twinx()
+    cost.plot(weeks, plan.cost.by_week, color="#333333", marker="o", ms=3, lw=1)
+    cost.set_ylim(bottom=0)
+    cost.set_ylabel(f"{plan.currency} a week (line)")
+    below.set_xticks(weeks, [f"{week:%d %b}" for week in plan.weeks], rotation=30)
+    with atomic_file(out) as draft:
+        figure.savefig(draft, dpi=110, format="png")
