@@ -70,7 +70,7 @@ def dry_run(order: Order, start: datetime, token: str) -> None:
 
 def resize(order: Order, start: datetime) -> str:
     """The name of the scheduled action that gives a group its size from a day on. It may still grow beyond it."""
-    name = f"headgate-{order.start}"
+    name = f"headgate-{order.start}-{order.group}"  # of a group alone at AWS, of all groups at moto
     most = _most(order)
     with _in_words(order):
         _client("autoscaling", order.region).put_scheduled_update_group_action(

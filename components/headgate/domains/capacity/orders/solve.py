@@ -3,7 +3,8 @@
 A large programme is more than HiGHS settles in half a minute by itself. But given prices of pools it falls apart into
 services and weeks, whose good mixes can be written down (`patterns`): one is chosen for each (`choose`), and single
 instances are exchanged while that saves (`settle`). The gap is to a lower bound of the whole programme, never of the
-choice among patterns. A small programme HiGHS solves as it stands.
+choice among patterns. What time is left goes to HiGHS, with the programme as it stands: of a small one it finds the
+best.
 """
 
 import time
@@ -23,10 +24,6 @@ from headgate.errors import DataRefused, HeadgateError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-#: Whole numbers up to which HiGHS is left alone with the programme.
-SMALL = 150
-
 
 @dataclass(frozen=True)
 class Solved:
@@ -58,11 +55,10 @@ def solve(case: Case, gap: float = 0.01, seconds: float = 30.0) -> Solved:
     relaxed = programme.relax(case)
     refuse_broken(case, relaxed.broken)
     least, found = relaxed.cost, None  # instances, lots, cost
-    if case.units.size * len(case.weeks) > SMALL:
-        x, begun = settle(case, *choose(case, patterns(case, relaxed)))
-        if whole(case, x, begun):
-            found = (x, begun, cost(case, x, begun))
-        if found is not None and least < (1 - gap) * found[2]:
+    x, begun = settle(case, *choose(case, patterns(case, relaxed)))
+    if whole(case, x, begun):
+        found = (x, begun, cost(case, x, begun))
+        if least < (1 - gap) * found[2]:
             least = max(least, programme.bound(case, min(left(), seconds / 3)))
     if found is None or least < (1 - gap) * found[2]:
         other_x, other_begun, proven = programme.exactly(case, gap, left())

@@ -1,0 +1,259 @@
+"""Placing a plan: each order once, wherever a run dies; throttling is waited out, quotas are told in words."""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from moto.autoscaling.models import autoscaling_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+
+from headgate.domains.capacity.orders import aws as calls
+from headgate.domains.capacity.orders import plan as plans
+from headgate.domains.capacity.orders.fleet import Fleet
+from headgate.domains.capacity.orders.place import Report, place, show, words
+from headgate.domains.capacity.orders.placed import placed
+from headgate.domains.capacity.orders.plan import Plan
+from headgate.errors import HeadgateError, UsageError
+from headgate.registry.ledger import Ledger
+from headgate.settings import Settings
+from headgate.settings import load as load_settings
+
+from .... import killing
+from .cloud import Cloud, tag
+from .worlds import fleet, kind, planned
+
+NOW = datetime(2026, 2, 20, tzinfo=UTC)
+ZONES = [f"us-east-1{letter}" for letter in "abc"]
+
+
+def world(**fields: Any) -> Fleet:
+    types = {"m7i.2xlarge": kind(lot=4), "c7i.2xlarge": kind(family="c", on_demand=0.36, reserved=0.2, lot=4)}
+    told = fleet(1, zones="abc", types=types, **fields)
+    service = told.services["s0"]
+    return msgspec.structs.replace(
+        told, regions={"us-east-1": ZONES}, services={"s0": msgspec.structs.replace(service, region="us-east-1")}
+    )
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    made = planned(world(), weeks=3)
+    assert {one.kind for one in made.orders} == {"reservation", "schedule"}
+    return made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cloud]:
+    made = Cloud()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cloud(
+    server: Cloud, aws: Callable[[str, int], None], plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cloud]:
+    aws(server.url, 3)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+    calls._client.cache_clear()
+    server.clear()
+    client = boto3.client("autoscaling")
+    client.create_launch_configuration(LaunchConfigurationName="lc", ImageId="ami-1", InstanceType="t2.micro")
+    for group in {mix.group for mix in plan.mixes}:
+        client.create_auto_scaling_group(
+            AutoScalingGroupName=group, LaunchConfigurationName="lc", MinSize=0, MaxSize=5, AvailabilityZones=ZONES[:1]
+        )
+    yield server
+    autoscaling_backends[DEFAULT_ACCOUNT_ID].clear()
+    calls._client.cache_clear()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
+    return load_settings()
+
+
+def order(here: Settings, plan: Plan, **how: Any) -> Report:
+    return place(Ledger(here), plan, now=lambda: NOW, **how)
+
+
+def bought(cloud: Cloud) -> list[tuple[str, str, str, int]]:
+    """The reservations that there are: zone, type, start, count."""
+    return sorted(
+        (one["AvailabilityZone"], one["InstanceType"], one["StartDate"][:10], int(one["InstanceCount"]))
+        for one in cloud.reservations.values()
+    )
+
+
+def sizes() -> list[tuple[str, str, int]]:
+    """The scheduled actions that there are: group, day, size."""
+    pages = boto3.client("autoscaling").get_paginator("describe_scheduled_actions").paginate()
+    found = [one for page in pages for one in page["ScheduledUpdateGroupActions"]]
+    return sorted((one["AutoScalingGroupName"], str(one["StartTime"])[:10], one["DesiredCapacity"]) for one in found)
+
+
+def exactly(plan: Plan) -> tuple[list[Any], list[Any]]:
+    """What stands when the plan is ordered, no more and no less."""
+    reservations = [one for one in plan.orders if one.kind == "reservation"]
+    schedules = [one for one in plan.orders if one.kind == "schedule"]
+    return (
+        sorted((one.zone, one.type, str(one.start), one.count) for one in reservations),
+        sorted((one.group, str(one.start), one.count) for one in schedules),
+    )
+
+
+def test_nothing_is_ordered_without_being_told(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    report = show(plan, placed([]), NOW, ask=True)
+    assert report.count("would") == len(plan.orders)
+    assert (bought(cloud), sizes(), cloud.asked) == ([], [], [])
+
+
+def test_a_plan_is_ordered_as_it_stands_and_once(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    assert order(here, plan).count("placed") == len(plan.orders)
+    assert (bought(cloud), sizes()) == exactly(plan)
+    calls_made = len(cloud.asked)
+    again = order(here, plan)
+    assert (again.count("already"), again.count("placed")) == (len(plan.orders), 0)
+    assert len(cloud.asked) == calls_made
+    assert show(plan, placed(Ledger(here).entries("capacity")), NOW, ask=True).count("already") == len(plan.orders)
+
+
+def test_every_order_is_in_the_ledger_before_and_after_its_call(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    order(here, plan)
+    ledger = Ledger(here)
+    told = [(entry.what, entry.details["line"]) for entry in ledger.entries("capacity")]
+    assert told == [(what, one.line) for one in plan.orders for what in ("ordering", "ordered")]
+    first = ledger.entries("capacity")[1]
+    assert (first.to_version, first.bundle, first.why) == (3, "b3", words(plan.orders[0]))
+    ledger.verify()
+
+
+def test_a_reservation_says_when_how_long_and_which_order_it_is(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    order(here, plan)
+    one = next(iter(cloud.reservations.values()))
+    assert one["CommitmentDuration"] == str(2 * 7 * 24 * 3600)
+    assert (one["DeliveryPreference"], one["InstanceMatchCriteria"]) == ("incremental", "targeted")
+    assert one["ClientToken"] == tag(one)
+    assert len(one["ClientToken"]) <= 64
+
+
+def _order(here: Settings, plan: Plan, url: str) -> None:
+    """In a process of its own, which may be killed."""
+    os.environ |= {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    place(Ledger(here), plan, now=lambda: NOW)
+
+
+@pytest.mark.parametrize("forgetful", [False, True], ids=["tokens", "tags"])
+def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(
+    cloud: Cloud, here: Settings, plan: Plan, forgetful: bool
+) -> None:
+    """Killed before each of its writes in turn; with `tags`, EC2 has forgotten the token by the second run."""
+    few = [
+        *[o for o in plan.orders if o.kind == "reservation"][:2],
+        *[o for o in plan.orders if o.kind == "schedule"][:2],
+    ]
+    short = plans.seal(msgspec.structs.replace(plan, orders=few))
+    cloud.forgetful = forgetful
+    n = 0
+    while True:
+        n += 1
+        ended = killing.run(n, _order, here, short, cloud.url, kinds=("commit", "http"))
+        if not ended.killed:
+            break
+        ledger = Ledger(here)
+        with ledger._begin() as connection:
+            connection.exec_driver_sql("update headgate_leases set until = 0")
+        order(here, short)
+        assert (bought(cloud), sizes()) == exactly(short), f"killed before write {n}"
+        ledger.verify()
+        cloud.reservations.clear()
+        for group, day, _ in sizes():
+            boto3.client("autoscaling").delete_scheduled_action(
+                AutoScalingGroupName=group, ScheduledActionName=f"headgate-{day}-{group}"
+            )
+        with ledger._begin() as connection:
+            connection.exec_driver_sql("delete from headgate_ledger")
+    assert n > 4 * len(few)
+
+
+def test_throttling_is_waited_out(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    cloud.refusals = {name: [("RequestLimitExceeded", "slow down")] * 2 for name in ("CreateCapacityReservation",)}
+    assert not order(here, plan).refused
+    assert (bought(cloud), sizes()) == exactly(plan)
+
+
+def test_a_quota_that_is_used_up_is_told_in_words_and_the_rest_is_ordered(
+    cloud: Cloud, here: Settings, plan: Plan
+) -> None:
+    cloud.refuse = lambda asked: (
+        ("InstanceLimitExceeded", "Your quota allows for 0 more") if asked.get("AvailabilityZone") == ZONES[0] else None
+    )
+    report = order(here, plan)
+    wrong = [one for one in plan.orders if one.kind == "reservation" and one.zone == ZONES[0]]
+    assert wrong
+    assert [line.order for line in report.refused] == wrong
+    assert "the quota of the account is too small (Your quota allows for 0 more)" in report.refused[0].words
+    assert report.count("placed") == len(plan.orders) - len(wrong)
+    assert [e.what for e in Ledger(here).entries("capacity")].count("order-refused") == len(wrong)
+
+    cloud.refuse = lambda asked: None  # the quota was raised: the same command orders what was missing
+    assert order(here, plan).count("placed") == len(wrong)
+    assert (bought(cloud), sizes()) == exactly(plan)
+
+
+def test_what_ec2_does_not_take_is_told_before_it_is_asked(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    late = datetime(2026, 3, 7, tzinfo=UTC)
+    report = show(plan, placed([]), late, ask=True)
+    reasons = {line.order.kind: line.words for line in report.refused}
+    assert "5 days ahead at least" in reasons["reservation"]
+    assert "its week began on 2026-03-02" in reasons["schedule"]
+
+
+def test_a_group_that_is_not_there_is_told_in_the_dry_run(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    boto3.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=plan.mixes[0].group)
+    report = show(plan, placed([]), NOW, ask=True)
+    assert report.refused
+    assert all(f"there is no Auto Scaling group {plan.mixes[0].group}" in line.words for line in report.refused)
+
+
+def test_wrong_credentials_stop_the_run_at_once(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    cloud.refuse = lambda asked: ("AuthFailure", "no")
+    with pytest.raises(HeadgateError, match="does not accept the credentials"):
+        order(here, plan)
+    assert len(Ledger(here).entries("capacity")) == 1
+
+
+def test_when_time_is_up_the_next_run_goes_on(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    with pytest.raises(HeadgateError, match="Time is up after 0 s"):
+        order(here, plan, deadline=0.0)
+    order(here, plan)
+    assert (bought(cloud), sizes()) == exactly(plan)
+
+
+def test_a_plan_that_does_not_know_of_a_later_order_is_refused(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    other = planned(world(currency="EUR"), weeks=3)
+    order(here, plan)
+    with pytest.raises(UsageError, match=f"Plan {plan.id} was placed after plan {other.id} was made"):
+        order(here, other)
+
+
+def test_the_next_plan_counts_on_what_is_ordered(cloud: Cloud, here: Settings, plan: Plan) -> None:
+    """Planned again, reservations are held and sizes are set: nothing of it is ordered a second time."""
+    order(here, plan)
+    entries = Ledger(here).entries("capacity")
+    known = placed(entries)
+    first = {(one.zone, one.type): one for one in plan.pools}
+    again = planned(world(), weeks=3, entries=entries)
+    assert again.after == known.newest
+    for pool in again.pools:
+        there = first[pool.zone, pool.type].reserved if (pool.zone, pool.type) in first else [0, 0, 0]
+        assert all(now >= was for now, was in zip(pool.reserved, there, strict=True))
+    assert sum(o.count for o in again.orders if o.kind == "reservation") < sum(sum(p.lots) * 4 for p in plan.pools)
+    assert known.scheduled[plan.orders[0].group or plan.mixes[0].group, date(2026, 3, 2)] >= 0
