@@ -1,6 +1,5 @@
 """Placing a plan: each order once, wherever a run dies; throttling is waited out, quotas are told in words."""
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,10 +23,11 @@ from headgate.settings import Settings
 from headgate.settings import load as load_settings
 
 from .... import killing
+from . import placing
 from .cloud import Cloud, tag
+from .placing import NOW
 from .worlds import fleet, kind, planned
 
-NOW = datetime(2026, 2, 20, tzinfo=UTC)
 ZONES = [f"us-east-1{letter}" for letter in "abc"]
 
 
@@ -143,28 +143,20 @@ def test_a_reservation_says_when_how_long_and_which_order_it_is(cloud: Cloud, he
     assert len(one["ClientToken"]) <= 64
 
 
-def _order(here: Settings, plan: Plan, url: str) -> None:
-    """In a process of its own, which may be killed."""
-    os.environ |= {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-    place(Ledger(here), plan, now=lambda: NOW)
-
-
 @pytest.mark.parametrize("forgetful", [False, True], ids=["tokens", "tags"])
 def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(
-    cloud: Cloud, here: Settings, plan: Plan, forgetful: bool
+    cloud: Cloud, here: Settings, plan: Plan, forgetful: bool, tmp_path: Path
 ) -> None:
     """Killed before each of its writes in turn; with `tags`, EC2 has forgotten the token by the second run."""
-    few = [
-        *[o for o in plan.orders if o.kind == "reservation"][:2],
-        *[o for o in plan.orders if o.kind == "schedule"][:2],
-    ]
+    kinds = ("reservation",) if forgetful else ("reservation", "schedule")
+    few = [next(one for one in plan.orders if one.kind == kind) for kind in kinds]
     short = plans.seal(msgspec.structs.replace(plan, orders=few))
+    plans.write(short, tmp_path / "plan.json")
     cloud.forgetful = forgetful
     n = 0
     while True:
         n += 1
-        ended = killing.run(n, _order, here, short, cloud.url, kinds=("commit", "http"))
+        ended = killing.run(n, placing.order, here, tmp_path / "plan.json", cloud.url, kinds=("commit", "http"))
         if not ended.killed:
             break
         ledger = Ledger(here)
