@@ -26,6 +26,9 @@ HERE = Path(__file__).parent
 FORECAST = Forecast(version=1, bundle="", ruling="passed", as_of="", calendar="", certified=True, scenarios=200)
 SERVICES, WEEKS, SCENARIOS = 50, 13, 200
 
+#: What a unit that is missing for an hour costs in the year: about 160 times what a unit of capacity does.
+MISSING = 1.0
+
 
 def types(first: date) -> dict[str, InstanceType]:
     """Six types of three families and two generations; the newest of them comes in the sixth week."""
@@ -125,7 +128,7 @@ def year(seed: int) -> list[tuple[str, float, float, float]]:
         regions={"eu": ["eu-a", "eu-b", "eu-c"]},
         types={name: msgspec.structs.replace(one, first_week=None, lead_weeks=1) for name, one in kinds.items()},
         services={
-            f"s{i}": Service(series=f"eu/s{i}/r", region="eu", units=100.0, missing=0.02) for i in range(services)
+            f"s{i}": Service(series=f"eu/s{i}/r", region="eu", units=100.0, missing=MISSING) for i in range(services)
         },
     )
     random = np.random.default_rng(seed + 1000)
@@ -163,7 +166,7 @@ def year(seed: int) -> list[tuple[str, float, float, float]]:
             # two of three zones carry the floor of 0.8 as with the plan; all three carry the sized peak
             spent, missing = run(rule, 0.8)
             found.append((f"last peak of {memory} weeks + {100 * margin:.0f} %", spent, missing))
-    return [(name, spent, missing, spent + 0.02 * missing) for name, spent, missing in found]
+    return [(name, spent, missing, spent + MISSING * missing) for name, spent, missing in found]
 
 
 def _planned_missing(case: Any, solved: Solved) -> Any:

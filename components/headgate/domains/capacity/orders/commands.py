@@ -1,6 +1,6 @@
 """`headgate orders example | plan | show | place`: from a forecast to what is ordered for it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,8 +42,12 @@ def example(
     if out.exists():
         raise UsageError(f"{out} is there already: name another file, or remove it first.")
     _, _, forecaster = _load(domain, version)
+    peaks = {}
+    for one in forecaster.series:
+        said = forecaster.forecast(one.series, forecaster.as_of, forecaster.as_of + timedelta(weeks=2), levels=(0.5,))
+        peaks[one.series] = max(float(said.quantiles[0.5].max()), 1.0)
     with atomic_file(out) as draft:
-        draft.write_text(write(forecaster.series), encoding="utf-8")
+        draft.write_text(write(forecaster.series, peaks), encoding="utf-8")
     typer.echo(f"{out} is a fleet for {len(forecaster.series)} series. Put your prices, sizes and limits into it.")
 
 

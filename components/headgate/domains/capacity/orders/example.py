@@ -1,6 +1,6 @@
 """A fleet to begin with, made for the series of a source or of a version: simulated prices, sizes and limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headgate.domains.capacity.raw import Series
 from headgate.errors import UsageError
@@ -31,8 +31,8 @@ group: "{service}-{zone}-{type}"
 """
 
 
-def example(series: Sequence[Series], load: float = 2000.0, instances: float = 30.0) -> str:
-    """A `fleet.yaml` for the finest counts among `series`; a service with `load` takes about so many `instances`.
+def example(series: Sequence[Series], peaks: Mapping[str, float], instances: float = 30.0) -> str:
+    """A `fleet.yaml` for the finest counts among `series`; at its peak each takes about so many `instances`.
 
     Raises UsageError where there is no series that counts.
     """
@@ -41,7 +41,6 @@ def example(series: Sequence[Series], load: float = 2000.0, instances: float = 3
         raise UsageError("There is no series that counts something: orders are made for requests, not for gauges.")
     finest = [one for one in counts if one.step == min(other.step for other in counts)]
     regions = sorted({one.region for one in finest})
-    units = round(load / instances, 1)
     lines = [HEAD, "regions:"]
     lines += [f"  {region}-1: [{', '.join(f'{region}-1{letter}' for letter in 'abc')}]" for region in regions]
     lines.append("types: # prices an hour; first_week: DATE for a type that is not there yet")
@@ -52,6 +51,7 @@ def example(series: Sequence[Series], load: float = 2000.0, instances: float = 3
         )
     lines.append("services: # units: what an instance of speed 1 carries of the series when it is full")
     for one in finest:
+        units = float(f"{peaks[one.series] * 1.1 / 0.65 / instances:.3g}")
         lines.append(
             f"  {one.region}/{one.service}: {{series: {one.series}, region: {one.region}-1, units: {units}, "
             "utilisation: 0.65, burst: 1.1, floor: 0.8, missing: 0.02}"
