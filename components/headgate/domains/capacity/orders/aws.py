@@ -24,7 +24,6 @@ _QUOTAS = (
     "VcpuLimitExceeded",
     "LimitExceeded",
     "ReservationCapacityExceeded",
-    "MaxSpotInstanceCountExceeded",
 )
 _NONE_LEFT = ("InsufficientInstanceCapacity", "InsufficientCapacity", "InsufficientHostCapacity")
 _CLOSED = (
@@ -135,7 +134,7 @@ def _in_words(order: Order) -> Iterator[None]:
                 "AWS does not accept the credentials: renew them, and run the command again."
             ) from error
         if code in _DENIED:
-            text = f"AWS does not allow it ({said}): allow ec2:CreateCapacityReservation, autoscaling:PutScheduledUpdateGroupAction"
+            text = f"AWS does not allow it ({said}): allow CreateCapacityReservation, PutScheduledUpdateGroupAction"
         elif code in _QUOTAS:
             text = f"the quota of the account is too small ({said}): ask for more in Service Quotas"
         elif code in _NONE_LEFT:

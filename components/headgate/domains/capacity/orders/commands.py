@@ -138,7 +138,7 @@ def show(domain: Domain, plan: PlanFile, json: Json = False) -> None:
 
 
 @orders_app.command(
-    epilog="Examples: headgate orders place capacity --plan plan.json · headgate orders place capacity --plan plan.json --place"
+    epilog="Example: headgate orders place capacity --plan plan.json, and once it is right the same with --place"
 )
 def place(
     domain: Domain,
@@ -192,14 +192,14 @@ def _summary(made: "Plan") -> str:
     lines = [
         f"Plan {made.id}, {len(made.weeks)} weeks from {made.weeks[0]}, by version {made.forecast.version} "
         f"({made.forecast.ruling}): {made.money}, at most {100 * made.gap:.2g} % above the best.",
-        f"  on demand {cost.on_demand:,.0f}, reserved {cost.reserved:,.0f}, reservations after {last} {cost.after:,.0f}, "
+        f"  on demand {cost.on_demand:,.0f}, reserved {cost.reserved:,.0f}, after {last} {cost.after:,.0f}, "
         f"missing units {cost.missing:,.0f}",
         "  by type: " + ", ".join(f"{name} {value:,.0f}" for name, value in kinds if value),
         "  by zone: " + ", ".join(f"{name} {value:,.0f}" for name, value in cost.by_zone.items()),
         "  by week: " + ", ".join(f"{value:,.0f}" for value in cost.by_week),
         f"  {sum(o.kind == 'reservation' for o in made.orders):,} reservations and "
-        f"{sum(o.kind == 'schedule' for o in made.orders):,} sizes of groups to order; the loss of any zone was counted "
-        f"through for {len(made.services)} services and every week.",
+        f"{sum(o.kind == 'schedule' for o in made.orders):,} sizes of groups to order; the loss of any zone "
+        f"was counted through for {len(made.services)} services and every week.",
     ]
     if made.prices:
         lines += ["What constraints cost, each by itself and without rounding:", *(f"  {p.words}" for p in made.prices)]
@@ -229,7 +229,8 @@ def _told(report: "Report", placing: bool) -> str:
     lines = [f"  {words(line.order)}" for line in report.lines if line.outcome in ("placed", "would")]
     more = [f"  … and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
     refused = [f"  {words(line.order)}: {line.words}." for line in report.refused]
-    head = f"Plan {report.plan}: {counts['placed']:,} placed, {counts['already']:,} already, {counts['refused']:,} refused."
+    head = ", ".join(f"{counts[name]:,} {name}" for name in ("placed", "already", "refused"))
+    head = f"Plan {report.plan}: {head}."
     if not placing:
         head = (
             f"Plan {report.plan} would order {counts['would']:,} lines; {counts['already']:,} are ordered already, "

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from headgate.domains.capacity.raw import Series
 from headgate.errors import UsageError
 
-#: Family, generation, vCPUs, price on demand, speed, weeks of lead: list prices of 2025, rounded; a reservation as with a
-#: savings plan of one year.
+#: Family, generation, vCPUs, price on demand, speed, weeks of lead: rounded list prices of 2025.
 TYPES = (
     ("m6i.2xlarge", "m", 6, 8, 0.384, 1.0, 1),
     ("m7i.2xlarge", "m", 7, 8, 0.4032, 1.15, 2),

@@ -25,6 +25,7 @@ from headgate.errors import DataRefused, HeadgateError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+
 @dataclass(frozen=True)
 class Solved:
     """A fleet in whole instances, what it costs, and how far from the best it can be."""
