@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from headgate.domains.capacity.orders.fleet import Held
 from headgate.registry.ledger import Entry
 
 #: An order is about to be placed, was placed, or was refused.
-ORDERING, ORDERED, REFUSED = "ordering", "ordered", "order-refused"
+ORDERING: Final = "ordering"
+ORDERED: Final = "ordered"
+REFUSED: Final = "order-refused"
 
 
 @dataclass(frozen=True)

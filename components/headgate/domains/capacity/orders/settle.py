@@ -44,7 +44,7 @@ def begin(case: Case, running: Ints | Floats) -> Ints:
     shared = programme.pools(case, running, whole=True)
     problem = cp.Problem(cp.Minimize(shared.cost), list(shared.rows.values()))
     programme.solve(problem, time_limit=3.0, mip_rel_gap=5e-4)
-    return np.round(shared.begun.value).astype(np.int64)
+    return np.asarray(np.round(shared.begun.value), np.int64)
 
 
 class _Exchange:
