@@ -34,7 +34,7 @@ def picture(plan: Plan, out: Path) -> None:
         alpha=0.5,
         label="need, median to quantile",
     )
-    above.set_ylim(bottom=0)
+    above.set_ylim(0, 1.15 * capacity.max())  # room for the legend
     above.set_ylabel("units that full instances carry")
     above.legend(loc="upper left", frameon=False, ncols=3)
     above.set_title(f"{len(plan.services)} services: {plan.money} for {len(plan.weeks)} weeks", loc="left")
