@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headgate.domains.capacity.calendar_edit import Signature
     from headgate.domains.capacity.calendar_holidays import Added
     from headgate.domains.capacity.companions import Event, Mask
+    from headgate.domains.capacity.robots import Block
 
 In = Annotated[str, typer.Option("--in", metavar="DIR", help="The source's folder, where series.csv lies.")]
 At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="As it was known then; now if left out.")]
@@ -122,6 +123,35 @@ def show_change(source: str, pair: "tuple[Event | Mask | None, Event | Mask]", d
     typer.echo(change(before, after, names))
     typer.echo(_written(dry_run) if changed else "Nothing changes.")
     _warn(notes)
+
+
+def show_robots(
+    found: "Sequence[Block]",
+    pairs: "Sequence[tuple[Event | Mask | None, Event | Mask]]",
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """The blocks that were found, and the masks that changed."""
+    from headgate.domains.capacity.calendar_words import listing, values
+
+    if as_json:
+        told = [
+            {"start": f"{one.start:%Y-%m-%dT%H:%MZ}", "end": f"{one.end:%Y-%m-%dT%H:%MZ}"}
+            | {"decisions": one.decisions, "share": round(one.share, 4)}
+            for one in found
+        ]
+        _json({"blocks": told, "changed": [values(after) for _, after in pairs], "written": not dry_run})
+        return
+    for one in found:
+        typer.echo(
+            f"{one.start:%Y-%m-%d %H:%M} to {one.end:%Y-%m-%d %H:%M} UTC: {one.share:.0%} of {one.decisions:,} "
+            "decisions were against, beyond what is usual."
+        )
+    if not found:
+        typer.echo("There is no block of minutes with more robots than usual.")
+    if pairs:
+        typer.echo(listing([after for _, after in pairs]))
+    typer.echo(_written(dry_run) if pairs else "Nothing changes.")
 
 
 def show_holidays(done: "Added", dry_run: bool, as_json: bool) -> None:

@@ -247,6 +247,48 @@ def add_mask(
     answers.show_change(in_, pair, dry_run, json)
 
 
+@mask_app.command(
+    "robots",
+    epilog="Example: headgate mask robots --in data/shop --from 2026-06-01 --to 2026-06-15 --region in --service home",
+)
+def mask_robots(
+    in_: In,
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Long enough before the robots to show what is usual.")
+    ],
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")],
+    domain: Annotated[str, typer.Option(help="Whose decisions tell.")] = "adclicks",
+    least: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the decisions, beyond what is usually decided against.")
+    ] = 0.05,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the history.")] = "",
+    region: Region = "*",
+    service: Services = None,
+    author: Author = None,
+    known_since: KnownSince = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Mask the minutes in which far more than usual was decided against, as the log of decisions tells.
+
+    Safe to repeat: what is found again stays, what is not found any more, since a replay gave it back, is withdrawn.
+    Region and services are those whose load the clicks are part of.
+    """
+    from headgate import domains, settings
+    from headgate.domains.capacity import robots
+
+    domains.live(domain)
+    first, end = answers.instant(since), answers.instant(until)
+    assert first is not None
+    assert end is not None
+    robots.checked(first, end, least)
+    signed = answers.signature(author, reason, known_since, dry_run)
+    source, services = answers.folder(in_), tuple(service or ["*"])
+    found = robots.blocks(robots.counted(settings.load(), domain, first, end), least)
+    pairs = robots.mask(source, found, (first, end), signed, domain=domain, region=region, services=services)
+    answers.show_robots(found, pairs, dry_run, json)
+
+
 @mask_app.command(epilog="Example: headgate mask withdraw robots-2026-06-10 --in data/shop --reason 'real customers'")
 def withdraw(
     mask: MaskId,
