@@ -25,14 +25,16 @@ Counts = NDArray[np.int64]
 
 MINUTE, HOUR = 60, 3600
 
-#: Minutes that are judged together: a single one has too few clicks to tell.
-TOGETHER = 5
+#: Minutes that are judged together, the fewest first: a single one has too few clicks to tell, and where clicks are few
+#: it takes an hour.
+WIDTHS = (5, 15, 60)
+TOGETHER = WIDTHS[0]
 
 #: Blocks with fewer minutes than this between them are one.
 GAP = 15
 
-#: How improbable an excess must be by chance, in standard deviations: one in 30,000.
-SURE = 4.0
+#: How improbable an excess must be by chance, in standard deviations: one in three million.
+SURE = 5.0
 
 #: A usual share needs this many minutes with decisions.
 FEWEST = 120
@@ -99,22 +101,23 @@ def blocks(seen: Counted, least: float) -> list[Block]:
             "--from be a day or more before the robots came."
         )
     odds = _usual(seen)
-    window = np.ones(TOGETHER)
-    decisions = np.convolve(seen.decisions, window, "same")
-    against = np.convolve(seen.against, window, "same")
-    usual = odds * (decisions - against)  # those for are people, and bring this many against with them
-    excess = against - usual
-    # `against` is a Poisson count, and so are those for
-    spread = np.sqrt(np.maximum(against, usual) + odds**2 * (decisions - against) + 1)
-    hit = (excess > SURE * spread) & (excess >= least * decisions) & busy
+    hit = np.zeros(len(busy), dtype=bool)
+    for width in WIDTHS:
+        decisions, against = _around(seen.decisions, width), _around(seen.against, width)
+        usual = odds * (decisions - against)  # those for are people, and bring this many against with them
+        # `against` is a Poisson count, and so are those for
+        spread = np.sqrt(np.maximum(against, usual) + odds**2 * (decisions - against) + 1)
+        large = against - usual >= least * decisions
+        hit |= (against - usual > SURE * spread) & large & busy
+    excess = seen.against - odds * (seen.decisions - seen.against)
     found = []
     for start, end in _runs(hit):
-        inside = slice(start, end)
-        number = int(seen.decisions[inside].sum())
-        more = float((seen.against[inside] - odds * (seen.decisions - seen.against)[inside]).sum())
-        if number and more >= least * number:
-            begins, ends = (seen.start + timedelta(seconds=MINUTE * int(at)) for at in (start, end))
-            found.append(Block(begins, ends, number, more))
+        # A long window also holds minutes before and after the robots.
+        low, high = _densest((excess - least * seen.decisions)[start:end])
+        inside = slice(start + low, start + high)
+        begins, ends = (seen.start + timedelta(seconds=MINUTE * at) for at in (inside.start, inside.stop))
+        if high - low >= TOGETHER:
+            found.append(Block(begins, ends, int(seen.decisions[inside].sum()), float(excess[inside].sum())))
     return found
 
 
@@ -167,6 +170,11 @@ def checked(since: datetime, until: datetime, least: float) -> None:
         raise UsageError(f"--least {least:g} is no share of the load: give one between 0 and 1, for example 0.05.")
 
 
+def _around(counts: Counts, width: int) -> NDArray[np.float64]:
+    """Sums [n] of so many minutes around each."""
+    return np.convolve(counts, np.ones(width), "same")
+
+
 def _usual(seen: Counted) -> float:
     """Decisions against for each one for, as usual: by the median hour among those with decisions."""
     edges = np.arange(0, len(seen.decisions), HOUR // MINUTE)
@@ -176,13 +184,20 @@ def _usual(seen: Counted) -> float:
 
 
 def _runs(hit: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs [start, end) of what is `hit`; those less than `GAP` apart are one, and those too short are none."""
+    """Runs [start, end) of what is `hit`; those less than `GAP` apart are one."""
     where = np.flatnonzero(hit)
     if not len(where):
         return []
     breaks = np.flatnonzero(np.diff(where) > GAP) + 1
-    runs = [(int(part[0]), int(part[-1]) + 1) for part in np.split(where, breaks)]
-    return [(start, end) for start, end in runs if end - start >= TOGETHER]
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(where, breaks)]
+
+
+def _densest(gain: NDArray[np.float64]) -> tuple[int, int]:
+    """The run [start, end) of `gain` [n] with the largest sum (Kadane)."""
+    sums = np.concatenate([[0.0], np.cumsum(gain)])
+    before = np.minimum.accumulate(sums)
+    end = int(np.argmax(sums - before))
+    return int(np.argmin(sums[: end + 1])), end
 
 
 def _tag(region: str, services: tuple[str, ...]) -> str:
