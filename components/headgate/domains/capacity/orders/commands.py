@@ -79,7 +79,7 @@ def plan(
 ) -> None:
     """Make the cheapest plan that keeps every floor when a zone is lost. Orders nothing."""
     from headgate import settings
-    from headgate.domains.capacity.commands import _calendar
+    from headgate.domains.capacity.commands import calendar_of
     from headgate.domains.capacity.orders import demand
     from headgate.domains.capacity.orders import plan as plans
     from headgate.domains.capacity.orders.case import mondays
@@ -94,7 +94,7 @@ def plan(
     number, bundle, forecaster = _load(domain, version)
     entries = Ledger(settings.load()).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
-    known = _calendar(forecaster, calendar)
+    known = calendar_of(forecaster, calendar)
     days = mondays(start.date() if start else demand.first_week(forecaster.as_of), weeks)
     drawn = demand.drawn(forecaster, told, days, known)
     made = make(
