@@ -44,6 +44,7 @@ class Settings:
     ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
     alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
     lookups: str | None  # HEADGATE_LOOKUPS: the database of accounts and campaigns; None is a local SQLite file
+    calendar: str | None  # HEADGATE_CALENDAR: the folder of calendar.csv that the console saves to; None: it saves none
     tokens: str | None  # HEADGATE_TOKENS: the file with the hashes of the tokens; None is a file in the state folder
     rate: float | None  # HEADGATE_RATE: requests a second that one caller may send; None is no limit
     log: Literal["plain", "json"]  # HEADGATE_LOG: how serving logs
@@ -116,6 +117,7 @@ def load() -> Settings:
         ledger=env.get("HEADGATE_LEDGER") or None,
         alert_url=env.get("HEADGATE_ALERT_URL") or None,
         lookups=env.get("HEADGATE_LOOKUPS") or None,
+        calendar=env.get("HEADGATE_CALENDAR") or None,
         tokens=env.get("HEADGATE_TOKENS") or None,
         rate=_rate(env.get("HEADGATE_RATE", "")),
         log=_log(env.get("HEADGATE_LOG") or "plain"),

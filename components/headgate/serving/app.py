@@ -11,9 +11,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
 
+from headgate.console import app as console
+from headgate.console import doors as console_doors
+from headgate.console.page import PREFIX, Page
 from headgate.decisions.folding import Folder
 from headgate.decisions.segments import Segments
 from headgate.serving import docs, logs, metrics, openapi
@@ -57,7 +60,9 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     recorder = Segments(settings)
     recorder.announce(domain.name for domain in domains)
     host = Host(slots, recorder, settings)
-    endpoints = [route for domain in domains for route in domain.routes(host)]
+    brought = [route for domain in domains for route in domain.routes(host)]
+    pages = [route for route in brought if isinstance(route, Page)]
+    endpoints = [route for route in brought if not isinstance(route, Page)]
     endpoints += _operators([domain.name for domain in domains], slots)
     documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
     document = openapi.document(documented)
@@ -85,14 +90,20 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
                 follower.stop()
                 folder.stop()
 
-    routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page)]
+    async def to_console(request: Request) -> Response:
+        return RedirectResponse(f"{PREFIX}/")
+
+    keys, required, rate = Keys(settings.tokens_file), not loopback(settings.host), settings.rate
+    people_doors = console_doors.Doors(keys, required=required, rate=rate)
+    people = console.build([domain.name for domain in domains], host, pages, people_doors)
+    routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page), Route(PREFIX, to_console)]
+    paths = {route.endpoint: route.path for route in routes}
+    paths |= {route.endpoint: PREFIX + route.path for route in people.routes if isinstance(route, Route)}
     app = Starlette(
-        routes=routes,
+        routes=[*routes, Mount(PREFIX, people)],
         middleware=[
-            Middleware(metrics.Timed, {route.endpoint: route.path for route in routes}),
-            Middleware(
-                Doors, documented, Keys(settings.tokens_file), required=not loopback(settings.host), rate=settings.rate
-            ),
+            Middleware(metrics.Timed, paths),
+            Middleware(Doors, documented, keys, required=required, rate=rate, beyond=PREFIX),
         ],
         exception_handlers={
             Problem: on_problem,

@@ -29,13 +29,24 @@ class Doors:
     """
 
     def __init__(
-        self, app: ASGIApp, endpoints: Iterable[Endpoint], keys: Keys, *, required: bool, rate: float | None
+        self,
+        app: ASGIApp,
+        endpoints: Iterable[Endpoint],
+        keys: Keys,
+        *,
+        required: bool,
+        rate: float | None,
+        beyond: str | None = None,
     ) -> None:
-        """Guard `app`; `rate` is in requests a second, for each token, or each address where none is shown."""
+        """Guard `app`; `rate` is in requests a second, for each token, or each address where none is shown.
+
+        What lies below the path `beyond` has doors of its own.
+        """
         self._app, self._keys, self._required = app, keys, required
         self._endpoints = list(endpoints)
         self._at = {(method, e.path): e for e in self._endpoints for method in e.methods or ()}
         self._rate = Rate(rate) if rate else None
+        self._beyond = beyond
         self._process, self._numbers = secrets.token_hex(4), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +98,8 @@ class Doors:
 
     def _needed(self, scope: Scope, endpoint: Endpoint | None) -> Need:
         """What the request needs; "read" where no route takes it, so that what there is shows to nobody."""
+        if endpoint is None and self._beyond and f"{scope['path']}/".startswith(f"{self._beyond}/"):
+            return "open"
         found = endpoint or next((e for e in self._endpoints if e.matches(scope)[0] is Match.FULL), None)
         if found is None:
             return "read"

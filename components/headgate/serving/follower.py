@@ -127,7 +127,7 @@ class Follower:
                 self._registry = _connect(self._settings)
                 self._settled.clear()  # it may be another registry, or a restored one
                 self._failed.clear()
-            posts = _posts(self._registry)
+            found = posts(self._registry)
             self._read_ledger()
         except Exception as error:
             self._registry = None
@@ -135,9 +135,9 @@ class Follower:
                 self._do_without_registry(domain, _words(error))
             return
         for domain in self._domains:
-            self._follow(self._registry, domain, posts.get(domain.name, Posts({}, 0.0)))
+            self._follow(self._registry, domain, found.get(domain.name, Posts({}, 0.0)))
         for domain in self._domains:
-            if self._warm_one(self._registry, domain, posts.get(domain.name, Posts({}, 0.0))):
+            if self._warm_one(self._registry, domain, found.get(domain.name, Posts({}, 0.0))):
                 break  # one a look: a champion that moves meanwhile must not wait for more
 
     def _follow(self, registry: "MlflowClient", domain: "Domain", posts: Posts) -> None:
@@ -285,7 +285,7 @@ def _connect(settings: Settings) -> "MlflowClient":
     return versions.client(settings)
 
 
-def _posts(registry: "MlflowClient") -> dict[str, Posts]:
+def posts(registry: "MlflowClient") -> dict[str, Posts]:
     """Who holds which alias, for all models, from one question."""
     found, token = {}, None
     while True:

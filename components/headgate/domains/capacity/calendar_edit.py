@@ -77,6 +77,34 @@ def stretch(
     return _amend(folder, Event, event, by, change)
 
 
+def change(
+    folder: Path,
+    event: str,
+    by: Signature,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    intensity: float | None = None,
+    seen: int | None = None,
+) -> tuple[Event, Event]:
+    """Let an event have other times or another intensity, all in one revision.
+
+    `seen` is the revision that the change was made upon: where there is a later one, nothing is written.
+    """
+    new = {"start": start, "end": end, "intensity": None if intensity is None else str(intensity)}
+
+    def amended(row: Event) -> Changes:
+        if seen is not None and row.revision != seen:
+            said = f"{row.start} to {row.end}" if row.status == "planned" else row.status
+            raise UsageError(
+                f"{row.author} changed {row.event} meanwhile: it is now {said} (revision {row.revision}, "
+                f"{row.reason!r}). Nothing was written: look at it again."
+            )
+        return {column: text for column, text in new.items() if text is not None}
+
+    return _amend(folder, Event, event, by, amended)
+
+
 def cancel(folder: Path, event: str, by: Signature) -> tuple[Event, Event]:
     """Plan an event no longer."""
     return _amend(folder, Event, event, by, lambda row: {"status": "cancelled"})

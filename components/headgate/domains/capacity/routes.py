@@ -18,6 +18,7 @@ from headgate.decisions.segments import Recorder, Role
 from headgate.domains.capacity.explain import explain, moved, what_if
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.model import grid
+from headgate.domains.capacity.pages.routes import pages
 from headgate.domains.capacity.recording import DOMAIN, Told, record_actuals, record_forecast
 from headgate.domains.capacity.track import track
 from headgate.errors import HeadgateError
@@ -133,7 +134,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def routes(host: Host) -> list[Any]:
-    """The endpoints; they answer with the champion, or for its share of the series with the canary."""
+    """The endpoints and the pages; they answer with the champion, or for its share of the series with the canary."""
     slots, recorder, told = host.slots, host.recorder, Told()
 
     async def forecasts(request: Request) -> Response:
@@ -159,6 +160,7 @@ def routes(host: Host) -> list[Any]:
         Endpoint("GET", "/v1/capacity/explain", explanation, _EXPLAIN),
         Endpoint("GET", "/v1/capacity/whatif", supposed, _WHATIF),
         Endpoint("POST", "/v1/capacity/track", tracked, _TRACK),
+        *pages(host),
     ]
 
 

@@ -1,5 +1,6 @@
 """Actuals against the forecast while an event runs: the rest is re-scaled, and the band learns from its misses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from headgate.calibration.conformal import Adaptive
 from headgate.domains.capacity.bands import HALF
+from headgate.domains.capacity.companions import Event
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.errors import DataRefused
 
@@ -52,12 +54,15 @@ def track(
     start: datetime,
     end: datetime,
     step: int | None = None,
+    calendar: Sequence[Event] | None = None,
 ) -> Tracked:
     """Follow `series` over [start, end): `values` [m] came at epoch seconds `times` [m], in steps of the forecast.
 
+    The forecast is that of `calendar`, the version's own if None.
+
     The ratio is one of fading sums, not a mean of ratios: a quiet minute with nothing in it weighs what it is worth.
     """
-    said = forecaster.forecast(series, start, end, step=step, levels=(0.1, 0.5, 0.9))
+    said = forecaster.forecast(series, start, end, step=step, levels=(0.1, 0.5, 0.9), calendar=calendar)
     forecast = said.quantiles[0.5]
     actual = np.full(len(said.times), np.nan)
     place = {int(time): number for number, time in enumerate(said.times)}

@@ -1,0 +1,218 @@
+"""The console as one app below the app that serves: the frame around all pages, and the pages of all domains alike."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headgate.console import files, state
+from headgate.console.doors import COOKIE, Doors, Refused, form, inside, logged_in, same_site, to_login
+from headgate.console.page import PREFIX, Console, Page, aside, environment, partial, render
+from headgate.errors import HeadgateError, UsageError
+from headgate.serving import logs
+from headgate.serving.host import Host
+from headgate.serving.problems import Problem
+from headgate.serving.slots import Slots
+
+#: Seconds that the registry has to answer; the page comes without it then.
+PATIENCE = 4.0
+
+#: What a browser may load and do: nothing from elsewhere, no script within a page, and no frame around it.
+HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+T = TypeVar("T")
+
+
+def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: Doors) -> Starlette:
+    """The console of `domains` with its own pages and those that they bring, to be mounted at `PREFIX`."""
+    own = [
+        Page("/", _state(domains, host), title="State"),
+        Page("/{domain}/verdicts/{seq:int}", _verdict(domains, host)),
+        Page("/{domain}/last-run", _last_run(domains, host)),
+    ]
+    app = Starlette(
+        routes=[
+            Route("/static/{name}", files.static),
+            Route("/login", login, methods=["GET", "POST"]),
+            Route("/logout", logout, methods=["POST"]),
+            *own,
+            *pages,
+        ],
+        middleware=[Middleware(Guarded)],
+        exception_handlers={
+            Refused: _on_refused,
+            HeadgateError: _on_words,
+            Problem: _on_problem,
+            HTTPException: _on_http_error,
+            Exception: _on_fault,
+        },
+    )
+    found = environment({page.path.split("/")[1] for page in pages})
+    found.globals |= {"static": files.address, "window": state.window, "moment": state.moment}
+    app.state.console = Console(found, doors, (*own, *pages))
+    return app
+
+
+class Guarded:
+    """ASGI middleware that tells browsers what pages may do, and not to keep them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the headers to its answer."""
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                had = {name for name, _ in message["headers"]}
+                more = HEADERS | ({} if b"cache-control" in had else {"cache-control": "no-store"})
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in more.items())]
+            await send(message)
+
+        await self._app(scope, receive, watched)
+
+
+async def login(request: Request) -> Response:
+    """Take a token, and show it from then on by a cookie."""
+    doors: Doors = request.app.state.console.doors
+    if request.method != "POST":
+        to, said = inside(request.query_params.get("to", "")), ""
+        return render(request, "console/login.html", to=to, said=said) if doors.asked() else RedirectResponse(to, 303)
+    same_site(request)
+    fields = await form(request)
+    to, found = inside(fields.get("to", "")), doors.find(fields.get("token", ""))
+    if found is None:
+        said = "This token is not known, or was removed."
+    elif "read" not in found.scopes:
+        said = f"The token {found.name} lacks the scope `read`: use one that has it."
+    else:
+        return logged_in(request, fields["token"], to)
+    return render(request, "console/login.html", 401, to=to, said=said)
+
+
+async def logout(request: Request) -> Response:
+    """Forget the token."""
+    same_site(request)
+    answer = RedirectResponse(f"{PREFIX}/login", 303)
+    answer.delete_cookie(COOKIE, path=PREFIX)
+    return answer
+
+
+def _state(domains: Sequence[str], host: Host) -> Handler:
+    async def page(request: Request) -> Response:
+        """Where every domain stands."""
+        said, registry, links = await asyncio.gather(
+            aside(request, state.told, host.settings, domains),
+            _or_words(aside(request, state.posts, host.settings, seconds=PATIENCE)),
+            _or_words(aside(request, state.links, host.settings, seconds=PATIENCE)),
+        )
+        known, away = registry
+        return render(
+            request,
+            "console/state.html",
+            domains=[(one, (known or {}).get(one.name), _serving(host.slots, one.name)) for one in said],
+            away=away,
+            links=links[0] or state.NOWHERE,
+        )
+
+    return page
+
+
+def _verdict(domains: Sequence[str], host: Host) -> Handler:
+    async def page(request: Request) -> Response:
+        """A verdict, check by check."""
+        domain = _one_of(request, domains)
+        entry = await aside(request, state.entry, host.settings, domain, request.path_params["seq"])
+        verdict, away = await _or_words(aside(request, state.verdict, host.settings, entry.run_id))
+        links, _ = await _or_words(aside(request, state.links, host.settings, seconds=PATIENCE))
+        groups = state.ordered(verdict.checks) if verdict else []
+        return render(
+            request,
+            "console/verdict.html",
+            domain=domain,
+            entry=entry,
+            groups=groups,
+            away=away,
+            links=links or state.NOWHERE,
+        )
+
+    return page
+
+
+def _last_run(domains: Sequence[str], host: Host) -> Handler:
+    async def page(request: Request) -> Response:
+        """How the last run of a domain ended."""
+        domain = _one_of(request, domains)
+        found = await aside(request, state.outcome, host.settings, domain)
+        return render(request, "console/last_run.html", domain=domain, outcome=found)
+
+    return page
+
+
+def _serving(slots: Slots, domain: str) -> dict[str, object]:
+    """What this process decides with, and what is wrong with it."""
+    loaded, canary = slots.champion(domain), slots.canary(domain)
+    return {"loaded": loaded, "canary": canary, "problem": logs.redact(slots.problem(domain) or "")}
+
+
+def _one_of(request: Request, domains: Sequence[str]) -> str:
+    domain: str = request.path_params["domain"]
+    if domain not in domains:
+        raise HTTPException(404)
+    return domain
+
+
+async def _or_words(work: Awaitable[T]) -> tuple[T | None, str]:
+    """What `work` answers and "", or None and why it has no answer."""
+    try:
+        return await work, ""
+    except HeadgateError as error:
+        return None, logs.redact(str(error))
+
+
+def _words(request: Request, status: int, words: str, headers: dict[str, str] | None = None) -> Response:
+    """A page, or a part of one, that says in words why there is no other."""
+    template = "console/words.html" if partial(request) else "console/problem.html"
+    answer = render(request, template, status, words=words)
+    answer.headers.update(headers or {})
+    return answer
+
+
+async def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return to_login(request) if error.status == 401 else _words(request, error.status, error.words, error.headers)
+
+
+async def _on_words(request: Request, error: Exception) -> Response:
+    return _words(request, 422 if isinstance(error, UsageError) else 503, str(error))
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _words(request, error.details.status, error.details.detail)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    return _words(request, 500, "Something went wrong here, not in what you asked. It has been logged.")
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {404: "There is no such page.", 405: "This page does not take that."}
+    return _words(request, error.status_code, said.get(error.status_code, error.detail))

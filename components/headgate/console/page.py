@@ -1,0 +1,105 @@
+"""A page of the console: who may see it, how it is drawn, and where its heavy work is done."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from anyio import CapacityLimiter, fail_after, to_thread
+from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from headgate.console.doors import Doors
+from headgate.errors import HeadgateError
+from headgate.serving.tokens import Caller
+
+#: Where the console lies in the app that serves.
+PREFIX = "/console"
+
+#: Pages compute in so many threads at most, so that decisions beside them are not kept waiting.
+THREADS = 2
+
+#: Seconds that a page's computing may take.
+DEADLINE = 20.0
+
+T = TypeVar("T")
+
+
+class Page(Route):
+    """A page, or a part of one, at `path` below the console's prefix. GET needs the scope "read", POST "operate".
+
+    A domain's pages are among its `routes`, with paths below its name. `title` is what the navigation calls it; one
+    without is not in it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        handler: Callable[[Request], Coroutine[Any, Any, Response]],
+        *,
+        title: str = "",
+        method: Literal["GET", "POST"] = "GET",
+    ) -> None:
+        """Answer `method` `path` with `handler`, once the doors let the request through."""
+
+        async def guarded(request: Request) -> Response:
+            console(request).doors.enter(request, "read" if method == "GET" else "operate")
+            return await handler(request)
+
+        super().__init__(path, guarded, methods=[method])
+        self.title = title
+
+
+@dataclass(frozen=True)
+class Console:
+    """What all pages of one app share."""
+
+    environment: Environment
+    doors: Doors
+    pages: tuple[Page, ...]
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
+
+
+def console(request: Request) -> Console:
+    """The console that `request` was sent to."""
+    found: Console = request.app.state.console
+    return found
+
+
+def environment(domains: Iterable[str]) -> Environment:
+    """Where templates come from: "console/…", and for a domain that brings pages "NAME/…". All values are escaped."""
+    packages = {"console": "headgate.console"} | {name: f"headgate.domains.{name}.pages" for name in domains}
+    loader = PrefixLoader({name: PackageLoader(package) for name, package in packages.items()})
+    found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.globals["prefix"] = PREFIX
+    return found
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """The page that `template` makes of `values`."""
+    here = console(request)
+    common = {"request": request, "caller": caller(request), "nav": [page for page in here.pages if page.title]}
+    return HTMLResponse(here.environment.get_template(template).render(common | values), status)
+
+
+def caller(request: Request) -> Caller | None:
+    """Whose token the request shows; None where none is needed."""
+    found: Caller | None = request.scope.get("state", {}).get("caller")
+    return found
+
+
+def partial(request: Request) -> bool:
+    """Whether a part of the page is asked for, to be put into the page that is there."""
+    return "hx-request" in request.headers
+
+
+async def aside(request: Request, function: Callable[..., T], *arguments: Any, seconds: float = DEADLINE) -> T:
+    """`function` of `arguments`, in a thread; HeadgateError where it takes longer than `seconds`."""
+    try:
+        with fail_after(seconds):
+            return await to_thread.run_sync(
+                lambda: function(*arguments), limiter=console(request).threads, abandon_on_cancel=True
+            )
+    except TimeoutError:
+        raise HeadgateError(f"This took longer than {seconds:g} seconds: ask for less, or again later.") from None

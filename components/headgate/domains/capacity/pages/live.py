@@ -1,0 +1,121 @@
+"""An event as it runs: the forecast, what came of it so far, and what is expected of the rest."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from headgate.decisions import reading
+from headgate.domains.capacity.companions import Event
+from headgate.domains.capacity.logged import LOGGED
+from headgate.domains.capacity.pages import asked as asking
+from headgate.domains.capacity.pages.asked import STEPS, View
+from headgate.domains.capacity.pages.figures import figure
+from headgate.domains.capacity.recording import DOMAIN
+from headgate.domains.capacity.track import Tracked, track
+from headgate.errors import UsageError
+from headgate.serving.host import Host
+
+#: Seconds between two looks, and that one may take.
+EVERY, DEADLINE = 15, 10.0
+
+#: Before and after an event this is shown too.
+AROUND = timedelta(hours=6)
+
+#: A window that has been over for so long is not looked at again.
+LATE = timedelta(hours=1)
+
+#: A window is at most so long: what came is looked up in the log of all its days.
+LONGEST = timedelta(days=14)
+
+_COLUMNS: dict[str, pl.DataType] = {
+    "decided_at": reading.COMMON["decided_at"],
+    **{name: LOGGED[name] for name in ("kind", "series", "step", "time", "actual")},
+}
+
+
+def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
+    """What the page shows for the fields `asked`. Raises HeadgateError for what cannot be shown."""
+    loaded, _ = asking.deciding(host, asked.get("series", ""))
+    forecaster = asking.forecaster_of(loaded)
+    known, now = asking.calendar(host, forecaster), datetime.now(UTC)
+    view = asking.view(forecaster, asked, days=2, step="15min")
+    running = _running(view, known, now)
+    if running and not asked.get("from") and not asked.get("to"):
+        start, end = running.span(view.zone)
+        wide = {"from": view.text(start - AROUND), "to": view.text(end + AROUND)}
+        view = asking.view(forecaster, {**asked, **wide}, step="15min")
+    if view.end - view.start > LONGEST:
+        raise UsageError(f"The window is longer than {LONGEST.days} days: let it end earlier, or begin later.")
+    times, values, others = _came(host, view)
+    lines: list[dict[str, Any]] = []
+    tracked: Tracked | None = None
+    if len(times):
+        tracked = track(forecaster, view.series, times, values, view.start, view.end, view.seconds, known)
+        rest = ~np.isfinite(tracked.actual)
+        rest[: np.flatnonzero(~rest)[-1]] = False
+        lines = [
+            {"name": "forecast", "values": tracked.forecast, "colour": "accent", "dash": "dot"},
+            {"name": "expected now", "values": np.where(rest, tracked.expected, np.nan), "colour": "after"},
+            {"name": "came", "values": tracked.actual, "colour": "text"},
+        ]
+        grid, band = tracked.times, [(tracked.low, tracked.high, 0.18, "80 %")]
+    else:
+        said = forecaster.forecast(
+            view.series, view.start, view.end, step=view.seconds, levels=(0.1, 0.5, 0.9), calendar=known
+        )
+        lines = [{"name": "forecast", "values": said.quantiles[0.5], "colour": "accent"}]
+        grid, band = said.times, [(said.quantiles[0.1], said.quantiles[0.9], 0.18, "80 %")]
+    marks = [now.timestamp()] if view.start < now < view.end else []
+    return {
+        "view": view,
+        "loaded": loaded,
+        "names": asking.names(forecaster),
+        "steps": asking.steps(view.one.step),
+        "events": asking.events(view, known),
+        "running": running,
+        "tracked": tracked,
+        "rest": 0.0 if tracked is None else float(tracked.expected[rest].sum()),
+        "last": None if not len(times) else view.text(int(times[-1])),
+        "others": others,
+        "figure": figure(view, grid, lines, band, (), marks),
+        "over": now > view.end + LATE,
+        "at": f"{now:%H:%M:%S} UTC",
+        "every": EVERY,
+    }
+
+
+def _running(view: View, known: Sequence[Event], now: datetime) -> Event | None:
+    """The event that is on, for the series of `view`."""
+    for event in known:
+        start, end = event.span(view.zone)
+        if start <= now < end and event.applies(view.one.region, view.one.service):
+            return event
+    return None
+
+
+def _came(host: Host, view: View) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str]]:
+    """What the log was told of the series: epoch seconds [m], ascending, and values [m], in steps of the view; and the
+    other steps that it was told of."""
+    wanted = (
+        (pl.col("kind") == "actual")
+        & (pl.col("series") == view.series)
+        & (pl.col("time") >= view.start)
+        & (pl.col("time") < view.end)
+    )
+    # What has come cannot have been told before it began; what is told late is looked for up to now.
+    parts = reading.listed(host.settings, DOMAIN, view.start)
+    rows = pl.concat(
+        [
+            pl.DataFrame(schema=_COLUMNS),
+            *(reading.read_part(host.settings, DOMAIN, one, wanted, _COLUMNS) for one in parts),
+        ]
+    )
+    steps = rows["step"].unique().to_list()
+    mine = rows.filter(pl.col("step") == view.seconds).sort("decided_at").unique("time", keep="last").sort("time")
+    mine = mine.filter(pl.col("actual").is_not_null())
+    others = [name for name, seconds in STEPS.items() if seconds in steps and seconds != view.seconds]
+    return mine["time"].dt.epoch("s").to_numpy(), mine["actual"].to_numpy(), others
