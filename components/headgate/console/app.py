@@ -24,10 +24,13 @@ from headgate.serving.slots import Slots
 #: Seconds that the registry has to answer; the page comes without it then.
 PATIENCE = 4.0
 
+#: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
+PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
+
 #: What a browser may load and do: nothing from elsewhere, no script within a page, and no frame around it.
 HEADERS = {
-    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "object-src 'none'",
+    "content-security-policy": f"default-src 'self'; style-src 'self' 'unsafe-hashes' '{PLOTLY}'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
