@@ -4,8 +4,7 @@ import os
 import shutil
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,12 @@ import uvicorn
 #: Sizes that every journey is made at: a desk's, and a phone's with fingers for a mouse.
 SIZES: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 900}},
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "has_touch": True,
+        "is_mobile": True,
+        "device_scale_factor": 2,
+    },
 }
 
 
@@ -72,6 +76,19 @@ class Visit:
         """Nothing is wider than the window, so that nobody scrolls sideways."""
         wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{self.page.url} is {wide} px too wide at the size of a {self.size}"
+
+    def away(self) -> None:
+        """Let the server be out of reach from now on."""
+        self.page.context.set_offline(True)
+        self.page.remove_listener("console", self._heard)  # the browser says so too
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds` does."""
+        for _ in range(100):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("it did not happen in time")
 
     def picture(self, name: str) -> None:
         """Write a picture of the page to the folder that $PICTURES names, if it does."""

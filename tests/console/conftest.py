@@ -59,7 +59,9 @@ def client(app: Starlette, browse: Callable[..., Any]) -> Any:
 #: What the gate said of version 2, which it refused.
 VERDICT = Verdict(
     (
-        Check("data", "volume", "passed", "refuse", "24,612 clicks", "within 30 % of Mondays", "As many as on Mondays."),
+        Check(
+            "data", "volume", "passed", "refuse", "24,612 clicks", "within 30 % of Mondays", "As many as on Mondays."
+        ),
         Check(
             "model against champion",
             "WAPE",
@@ -110,3 +112,13 @@ def history(here: Settings, empty_database: Path) -> Settings:
     ends = {"ends": "2099-03-01T00:00:00+00:00"}
     ledger.append(Entry("capacity", "hold", "ana", "Sale <week>: no changes & no risks.", details=ends))
     return here
+
+
+#: The form that saves the flash sale two days later, as a page that showed its first revision sends it.
+MOVED = WINDOW | {
+    "event": SALE,
+    "start": "2026-02-23T00:00",
+    "end": "2026-02-24T00:00",
+    "seen": f"{SALE}@1",
+    "reason": "The supplier is late.",
+}
