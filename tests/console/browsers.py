@@ -19,7 +19,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "viewport": {"width": 390, "height": 844},
         "has_touch": True,
         "is_mobile": True,
-        "device_scale_factor": 2,
+        "device_scale_factor": 1.25,
     },
 }
 
@@ -65,7 +65,8 @@ class Visit:
         page.on("request", lambda sent: sent.url.startswith((address, "data:")) or self.wrong.append(sent.url))
 
     def _heard(self, said: Any) -> None:
-        if said.type in ("error", "warning"):
+        refused = "the server responded with a status of 4" in said.text  # the page says it too, in words
+        if said.type in ("error", "warning") and not refused:
             self.wrong.append(f"{said.text} ({said.location['url']}:{said.location['lineNumber']})")
 
     def to(self, path: str) -> None:

@@ -78,8 +78,9 @@ def environment(domains: Iterable[str]) -> Environment:
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """The page that `template` makes of `values`."""
-    here = console(request)
-    common = {"request": request, "caller": caller(request), "nav": [page for page in here.pages if page.title]}
+    here, found = console(request), caller(request)
+    nav = [page for page in here.pages if page.title and (found or not here.doors.asked())]
+    common = {"request": request, "caller": found, "nav": nav}
     return HTMLResponse(here.environment.get_template(template).render(common | values), status)
 
 
