@@ -169,6 +169,13 @@ def test_an_event_is_followed_as_it_runs(visit: Visit, forecaster: Forecaster, m
     assert page.get_by_role("alert").is_visible()
 
 
+def test_a_planner_reads_the_plan_of_orders(visit: Visit, plan: dict[str, Any]) -> None:
+    visit.to("/console/capacity/orders")
+    visit.drawn()
+    visit.picture("orders")
+    assert visit.page.get_by_text("Plan again.").count() == 2
+
+
 @pytest.mark.parametrize("visit", ["phone"], indirect=True)
 def test_a_person_logs_in_and_out(visit: Visit, history: Settings) -> None:
     page = visit.page
@@ -182,7 +189,6 @@ def test_a_person_logs_in_and_out(visit: Visit, history: Settings) -> None:
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Orders").wait_for()
-    visit.picture("orders")
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("heading", name="Log in").wait_for()
 

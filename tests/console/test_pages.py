@@ -281,3 +281,36 @@ def test_pages_ask_nothing_of_other_hosts(client: Any) -> None:
         assert not re.search(r'(?:src|href|action)="(?!/console/|/docs)', page.replace('href="#main"', ""))
         assert "<script>" not in page
         assert " onclick=" not in page
+
+
+def test_without_a_plan_of_orders_the_page_says_how_one_is_made(client: Any, here: Settings) -> None:
+    page = client.get("/console/capacity/orders").text
+    assert f"--out {here.home}/orders/plan.json" in page
+
+
+def test_a_plan_of_orders_is_shown_with_what_is_another_by_now(client: Any, plan: dict[str, Any]) -> None:
+    page = html.unescape(client.get("/console/capacity/orders").text)
+    for words in ("48,210 USD", *plan["changed"], plan["prices"][0]["words"], "reserved for 13 weeks", "home-a<b>"):
+        assert words in page
+    assert "made by version 7, and version 1 decides now" in page
+    assert "made for calendar 0123456789ab" in page
+    assert figure(client.get("/console/capacity/orders").text)["lines"][0]["values"][0] == 460
+
+
+def test_saving_an_event_says_that_the_plan_is_of_another_calendar(
+    client: Any, here: Settings, plan: dict[str, Any]
+) -> None:
+    shown = re.search(r"Calendar <code>(\w+)</code>", client.get("/console/capacity/forecast", params=WINDOW).text)
+    assert shown
+    plan["forecast"] |= {"calendar": shown[1], "version": 1}
+    (here.home / "orders" / "plan.json").write_text(json.dumps(plan))
+    assert "Plan again" not in client.get("/console/capacity/orders").text
+    save(client)
+    assert "events have changed" in client.get("/console/capacity/orders").text
+
+
+def test_a_file_that_is_no_plan_is_said(client: Any, here: Settings, plan: dict[str, Any]) -> None:
+    (here.home / "orders" / "plan.json").write_text("{}")
+    page = client.get("/console/capacity/orders")
+    assert page.status_code == 422
+    assert "is no plan of orders" in page.text

@@ -38,7 +38,7 @@ def pages(host: Host) -> list[Page]:
         return render(request, "capacity/now.html", **found, **over)
 
     async def plan(request: Request) -> Response:
-        return render(request, "capacity/orders.html", **await aside(request, orders.look, host))
+        return render(request, "capacity/orders.html", **await aside(request, orders.look, host, request.query_params))
 
     return [
         Page("/capacity/forecast", show, title="Forecast"),
