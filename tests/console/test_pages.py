@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from unittest import mock
 
 import pytest
 
+from headgate.console import page as page_module
+from headgate.console import state
 from headgate.domains.capacity.calendar_edit import Signature, add
 from headgate.domains.capacity.companions import Event, read_calendar
 from headgate.domains.capacity.forecaster import Forecaster
@@ -239,6 +242,22 @@ def test_while_the_registry_is_away_the_ledger_s_words_are_shown(
         verdict = client.get("/console/capacity/verdicts/3")
         assert "WAPE is worse" in verdict.text
         assert "hunter2" not in verdict.text
+
+
+def test_a_registry_that_hangs_keeps_no_page_waiting(
+    client: Any, history: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = threading.Event()
+    monkeypatch.setattr(page_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(state, "posts", lambda settings: ends.wait(60))
+    try:
+        for _ in range(2 * page_module.WAITING):  # more than there are threads
+            page = client.get("/console/")
+            assert "The registry does not answer" in page.text
+            assert "Last refusal: version 2" in page.text
+        assert client.get("/console/capacity/forecast", params=WINDOW).status_code == 200
+    finally:
+        ends.set()
 
 
 def test_refused_data_is_told_with_its_reasons(client: Any, here: Settings) -> None:

@@ -14,15 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate.console import files, state
 from headgate.console.doors import COOKIE, Doors, Refused, form, inside, logged_in, same_site, to_login
-from headgate.console.page import PREFIX, Console, Page, aside, environment, partial, render
-from headgate.errors import HeadgateError, UsageError
+from headgate.console.page import PREFIX, Console, Page, aside, ask, environment, partial, render
+from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.serving import logs
 from headgate.serving.host import Host
 from headgate.serving.problems import Problem
 from headgate.serving.slots import Slots
-
-#: Seconds that the registry has to answer; the page comes without it then.
-PATIENCE = 4.0
 
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
 PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
@@ -122,8 +119,8 @@ def _state(domains: Sequence[str], host: Host) -> Handler:
         """Where every domain stands."""
         said, registry, links = await asyncio.gather(
             aside(request, state.told, host.settings, domains),
-            _or_words(aside(request, state.posts, host.settings, seconds=PATIENCE)),
-            _or_words(aside(request, state.links, host.settings, seconds=PATIENCE)),
+            _or_words(ask(request, state.posts, host.settings)),
+            _or_words(ask(request, state.links, host.settings)),
         )
         known, away = registry
         return render(
@@ -142,8 +139,8 @@ def _verdict(domains: Sequence[str], host: Host) -> Handler:
         """A verdict, check by check."""
         domain = _one_of(request, domains)
         entry = await aside(request, state.entry, host.settings, domain, request.path_params["seq"])
-        verdict, away = await _or_words(aside(request, state.verdict, host.settings, entry.run_id))
-        links, _ = await _or_words(aside(request, state.links, host.settings, seconds=PATIENCE))
+        verdict, away = await _or_words(ask(request, state.verdict, host.settings, entry.run_id))
+        links, _ = await _or_words(ask(request, state.links, host.settings))
         groups = state.ordered(verdict.checks) if verdict else []
         return render(
             request,
@@ -203,7 +200,7 @@ async def _on_refused(request: Request, error: Exception) -> Response:
 
 
 async def _on_words(request: Request, error: Exception) -> Response:
-    return _words(request, 422 if isinstance(error, UsageError) else 503, str(error))
+    return _words(request, 422 if isinstance(error, UsageError | DataRefused) else 503, str(error))
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

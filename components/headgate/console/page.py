@@ -1,10 +1,12 @@
 """A page of the console: who may see it, how it is drawn, and where its heavy work is done."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from anyio import CapacityLimiter, fail_after, to_thread
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,11 +19,12 @@ from headgate.serving.tokens import Caller
 #: Where the console lies in the app that serves.
 PREFIX = "/console"
 
-#: Pages compute in so many threads at most, so that decisions beside them are not kept waiting.
-THREADS = 2
+#: Pages compute in so many threads at most, so that decisions beside them are not kept waiting; and so many wait for
+#: other servers. What takes longer than its deadline keeps its thread until it ends, so that nothing piles up.
+COMPUTING, WAITING = 2, 4
 
-#: Seconds that a page's computing may take.
-DEADLINE = 20.0
+#: Seconds that a page's computing may take, and other servers' answers: a page comes without those.
+DEADLINE, PATIENCE = 20.0, 4.0
 
 T = TypeVar("T")
 
@@ -58,7 +61,8 @@ class Console:
     environment: Environment
     doors: Doors
     pages: tuple[Page, ...]
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
+    computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(COMPUTING, "console"))
+    waiting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WAITING, "console-waits"))
 
 
 def console(request: Request) -> Console:
@@ -96,11 +100,18 @@ def partial(request: Request) -> bool:
 
 
 async def aside(request: Request, function: Callable[..., T], *arguments: Any, seconds: float = DEADLINE) -> T:
-    """`function` of `arguments`, in a thread; HeadgateError where it takes longer than `seconds`."""
+    """What `function` computes of `arguments`, in a thread; HeadgateError where it takes longer than `seconds`."""
+    return await _within(console(request).computing, seconds, function, *arguments)
+
+
+async def ask(request: Request, function: Callable[..., T], *arguments: Any) -> T:
+    """What `function` learns of other servers, in a thread; HeadgateError where they take longer than `PATIENCE`."""
+    return await _within(console(request).waiting, PATIENCE, function, *arguments)
+
+
+async def _within(pool: ThreadPoolExecutor, seconds: float, function: Callable[..., T], *arguments: Any) -> T:
+    work = asyncio.get_running_loop().run_in_executor(pool, copy_context().run, function, *arguments)
     try:
-        with fail_after(seconds):
-            return await to_thread.run_sync(
-                lambda: function(*arguments), limiter=console(request).threads, abandon_on_cancel=True
-            )
+        return await asyncio.wait_for(work, seconds)
     except TimeoutError:
         raise HeadgateError(f"This took longer than {seconds:g} seconds: ask for less, or again later.") from None

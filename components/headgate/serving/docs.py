@@ -49,7 +49,8 @@ def page(document: dict[str, Any], models: Iterable[dict[str, Any]], address: st
 <title>Headgate</title><style>{_STYLE}</style></head><body>
 <h1>Headgate</h1>
 {_prose(document["info"]["description"])}
-<p><a href="/openapi.json">OpenAPI document</a> · <a href="/v1/models">models</a> · <a href="/metrics">metrics</a></p>
+<p><a href="/console/">Console</a> ·
+<a href="/openapi.json">OpenAPI document</a> · <a href="/v1/models">models</a> · <a href="/metrics">metrics</a></p>
 <h2>Loaded</h2>
 {_table(["domain", "version", "bundle", "since (UTC)", "state"], loaded)}
 <h2>Endpoints</h2>

@@ -101,6 +101,20 @@ def test_a_sale_is_stretched_from_one_day_to_two_and_back(folder: Path) -> None:
     assert (shorter.start, shorter.end, shorter.revision) == ("2026-06-10", "2026-06-10T18:00", 3)
 
 
+def test_times_and_intensity_change_in_one_revision(folder: Path) -> None:
+    before, after = edit.change(folder, "sale", ANA, start="2026-06-12", end="2026-06-14", intensity=2.5, seen=1)
+    assert (after.start, after.end, after.intensity, after.revision) == ("2026-06-12", "2026-06-14", 2.5, 2)
+    assert read_calendar(folder) == (before, after)
+
+
+def test_a_change_upon_what_is_not_the_last_revision_is_refused(folder: Path) -> None:
+    edit.move(folder, "sale", ANA, start="2026-06-12")
+    before = bytes_of(folder)
+    with pytest.raises(UsageError, match="changed sale meanwhile: it is now 2026-06-12 to 2026-06-13 "):
+        edit.change(folder, "sale", ANA, end="2026-06-20", seen=1)
+    assert bytes_of(folder) == before
+
+
 def test_a_cancelled_event_is_planned_again_by_adding_it(folder: Path) -> None:
     before, after = edit.cancel(folder, "sale", ANA)
     assert (before.status, after.status) == ("planned", "cancelled")

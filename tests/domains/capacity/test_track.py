@@ -34,6 +34,15 @@ def test_what_comes_as_forecast_changes_nothing(follow) -> None:  # type: ignore
     assert np.isnan(found.actual[96:]).all()
 
 
+def test_another_calendar_is_another_forecast_to_follow(forecaster: Forecaster, as_of: datetime) -> None:
+    window = as_of + timedelta(days=4), as_of + timedelta(days=6)
+    said = forecaster.forecast(HOME, *window, levels=(0.5,))
+    came = said.times[:8], said.quantiles[0.5][:8]
+    assert track(forecaster, HOME, *came, *window).ratio == pytest.approx(1)
+    empty = track(forecaster, HOME, *came, *window, calendar=())
+    assert empty.forecast[60:80].sum() < 0.9 * said.quantiles[0.5][60:80].sum()
+
+
 def test_the_rest_is_scaled_by_what_came(follow) -> None:  # type: ignore[no-untyped-def]
     found = follow(np.full(96, 1.5))
     assert found.ratio == pytest.approx(1.5, rel=0.02)
