@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,13 @@ class Visit:
         """Write a picture of the page to the folder that $PICTURES names, if it does."""
         self.fits()
         if folder := os.environ.get("PICTURES"):
+            from PIL import Image
+
             Path(folder).mkdir(parents=True, exist_ok=True)
             suffix = "" if self.size == "desk" else f"_{self.size}"
             self.page.mouse.move(0, 0)
-            self.page.screenshot(path=Path(folder) / f"console_{name}{suffix}.png", full_page=True)
+            taken = Image.open(BytesIO(self.page.screenshot(full_page=True))).convert("RGB")
+            taken.quantize(128).save(Path(folder) / f"console_{name}{suffix}.png", optimize=True)
 
     def drawn(self, at_least: int = 1) -> None:
         """Wait until the chart was drawn so often."""

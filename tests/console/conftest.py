@@ -190,7 +190,7 @@ def plan(here: Settings) -> dict[str, Any]:
                 "start": weeks[number % 2],
                 "count": 12 + number,
                 "weeks": 13 if kind == "reservation" else 0,
-                "group": "" if kind == "reservation" else f"home-{zone}<b>",
+                "group": "" if kind == "reservation" else f"home-{zone}",
             }
             for number, (kind, zone) in enumerate((k, z) for k in ("reservation", "schedule") for z in "abc")
         ],

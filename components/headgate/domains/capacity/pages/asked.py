@@ -108,7 +108,8 @@ def view(forecaster: Forecaster, asked: Mapping[str, str], *, days: int = 14, st
         since = forecaster.as_of
     midnight = datetime.combine(since.astimezone(ZoneInfo(one.zone)).date(), time.min)
     begins = _parse(asked.get("from") or local_time.write(midnight), "From")
-    over = _parse(asked["to"], "To") if asked.get("to") else begins + timedelta(days=days)
+    length = timedelta(days=days) if own < DAY else timedelta(weeks=52)
+    over = _parse(asked["to"], "To") if asked.get("to") else begins + length
     start, end = (local_time.resolve(instant, one.zone) for instant in (begins, over))
     count = (end - start).total_seconds() / STEPS[wanted]
     if count < 1:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +24,12 @@ def figure(
     bands: Sequence[tuple[Any, Any, float, str]] = (),
     ranges: Sequence[Event] = (),
     marks: Sequence[float] = (),
-) -> dict[str, Any]:
-    """A chart at `times` [n], epoch seconds: lines and bands with values [n], events as ranges, marks as lines."""
-    return {
+) -> str:
+    """A chart at `times` [n], epoch seconds: lines and bands with values [n], events as ranges, marks as lines.
+
+    As JSON that `charts.js` reads: written here, in the thread that computed it, since it may be long.
+    """
+    drawn = {
         "times": [view.text(int(time)) for time in times],
         "from": view.text(view.start),
         "to": view.text(view.end),
@@ -35,6 +39,12 @@ def figure(
         "ranges": [span(view, event) for event in ranges],
         "marks": [view.text(mark) for mark in marks],
     }
+    return encode(drawn)
+
+
+def encode(drawn: Mapping[str, Any]) -> str:
+    """A chart as JSON."""
+    return msgspec.json.encode(drawn).decode()
 
 
 def span(view: View, event: Event) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from headgate.domains.capacity.pages import asked as asking
-from headgate.domains.capacity.pages.figures import numbers
+from headgate.domains.capacity.pages.figures import encode, numbers
 from headgate.domains.capacity.recording import DOMAIN
 from headgate.errors import UsageError
 from headgate.serving.host import Host
@@ -138,7 +138,7 @@ def _stale(host: Host, plan: Plan) -> list[str]:
     return found
 
 
-def _figure(plan: Plan, service: Service) -> dict[str, Any]:
+def _figure(plan: Plan, service: Service) -> str:
     """A service's need and capacity by week, as a chart."""
     weeks = [f"{datetime.combine(week, time.min, UTC):%Y-%m-%dT%H:%M}" for week in plan.weeks]
     lines = (
@@ -147,7 +147,7 @@ def _figure(plan: Plan, service: Service) -> dict[str, Any]:
         ("need, median", service.median, "after", "dot"),
         ("floor with a zone lost", service.floor, "soft", "dash"),
     )
-    return {
+    drawn = {
         "times": weeks,
         "from": weeks[0],
         "to": weeks[-1],
@@ -157,3 +157,4 @@ def _figure(plan: Plan, service: Service) -> dict[str, Any]:
         "ranges": [],
         "marks": [],
     }
+    return encode(drawn)
