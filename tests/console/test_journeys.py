@@ -22,6 +22,9 @@ from .conftest import HOME, SALE, WINDOW
 
 FORECAST = f"/console/capacity/forecast?{urlencode(WINDOW)}"
 
+#: CI looks at these at a desk.
+DESK_AND_BY_NIGHT_PHONE = ["desk", pytest.param("phone", marks=pytest.mark.nightly)]
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -149,6 +152,7 @@ def test_an_operator_finds_the_last_refusal_in_two_clicks(visit: Visit) -> None:
     page.get_by_text("As quick as the champion.").wait_for()
 
 
+@pytest.mark.parametrize("visit", DESK_AND_BY_NIGHT_PHONE, indirect=True)
 def test_an_event_is_followed_as_it_runs(visit: Visit, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
     page = visit.page
     monkeypatch.setattr(live, "EVERY", 1)
@@ -169,6 +173,7 @@ def test_an_event_is_followed_as_it_runs(visit: Visit, forecaster: Forecaster, m
     assert page.get_by_role("alert").is_visible()
 
 
+@pytest.mark.parametrize("visit", DESK_AND_BY_NIGHT_PHONE, indirect=True)
 def test_a_planner_reads_the_plan_of_orders(visit: Visit, plan: dict[str, Any]) -> None:
     visit.to("/console/capacity/orders")
     visit.drawn()
@@ -193,7 +198,8 @@ def test_a_person_logs_in_and_out(visit: Visit, history: Settings) -> None:
     page.get_by_role("heading", name="Log in").wait_for()
 
 
-@pytest.mark.parametrize("visit", ["desk"], indirect=True)
+@pytest.mark.nightly
+@pytest.mark.parametrize("visit", list(SIZES), indirect=True)
 def test_at_night_it_is_dark(visit: Visit) -> None:
     visit.page.emulate_media(color_scheme="dark")
     visit.to(FORECAST)

@@ -309,7 +309,13 @@ def test_without_a_plan_of_orders_the_page_says_how_one_is_made(client: Any, her
 
 def test_a_plan_of_orders_is_shown_with_what_is_another_by_now(client: Any, plan: dict[str, Any]) -> None:
     page = html.unescape(client.get("/console/capacity/orders").text)
-    for words in ("48,210 USD", *plan["changed"], plan["prices"][0]["words"], "reserved for 13 weeks", "size of home-a"):
+    for words in (
+        "48,210 USD",
+        *plan["changed"],
+        plan["prices"][0]["words"],
+        "reserved for 13 weeks",
+        "size of home-a",
+    ):
         assert words in page
     assert "made by version 7, and version 1 decides now" in page
     assert "made for calendar 0123456789ab" in page

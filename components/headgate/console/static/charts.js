@@ -53,5 +53,9 @@
     const root = event.detail.elt;
     if (root.matches("[data-figure]") || root.querySelector("[data-figure]")) all();
   });
+  // A chart that leaves the page hears no more of the window's size.
+  document.addEventListener("htmx:beforeCleanupElement", (event) => {
+    if (event.target.classList.contains("chart") && window.Plotly) Plotly.purge(event.target);
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
 })();
