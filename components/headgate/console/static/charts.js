@@ -55,7 +55,7 @@
   });
   // A chart that leaves the page hears no more of the window's size.
   document.addEventListener("htmx:beforeCleanupElement", (event) => {
-    if (event.target.classList.contains("chart") && window.Plotly) Plotly.purge(event.target);
+    if (event.target.classList?.contains("chart") && window.Plotly) Plotly.purge(event.target);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
 })();
