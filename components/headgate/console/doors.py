@@ -39,14 +39,14 @@ class Doors:
     MISSING: ClassVar[str] = "Show a token with the scope `read`: `headgate token add NAME --scope read` makes one."
 
     def __init__(self, keys: Keys, *, required: bool, rate: float | None) -> None:
-        """Know callers by `keys`; where tokens are not `required`, they are once `keys` holds one."""
+        """Know callers by `keys`; where tokens are not `required`, they are once `keys` held one."""
         self._keys, self._required = keys, required
         self._rate = Rate(rate) if rate else None
 
     def asked(self) -> bool:
         """Whether a token is needed."""
         self._keys.look(monotonic())
-        return self._required or bool(self._keys)
+        return self._required or self._keys.needed
 
     def find(self, token: str) -> Caller | None:
         """Whose `token` it is; None where it is nobody's."""
