@@ -1,6 +1,5 @@
 """The console on a real app: a small forecaster that decides, a calendar to save to, and a ledger with a history."""
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.applications import Starlette
 
 from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.orders.plan import FOLDER, Plan, seal, write
 from headgate.gate.checks import Check, Verdict
 from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
@@ -196,7 +197,12 @@ def plan(here: Settings) -> dict[str, Any]:
         ],
         "changed": ["The cost goes from 45,900 USD to 48,210 USD.", "The calendar is another."],
     }
-    folder = here.home / "orders"
-    folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps(made))
+    keep(here, made)
     return made
+
+
+def keep(here: Settings, made: dict[str, Any]) -> None:
+    """Write a plan where the page finds it."""
+    path = here.home / FOLDER / "plan.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(seal(msgspec.convert(made, Plan)), path)

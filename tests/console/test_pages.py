@@ -22,7 +22,7 @@ from headgate.serving import app as serving_app
 from headgate.settings import Settings
 
 from ..serving import real
-from .conftest import MOVED, ORIGIN, SALE, VERDICT, WINDOW
+from .conftest import MOVED, ORIGIN, SALE, VERDICT, WINDOW, keep
 
 
 def figure(page: str) -> Any:
@@ -304,7 +304,7 @@ def test_pages_ask_nothing_of_other_hosts(client: Any) -> None:
 
 def test_without_a_plan_of_orders_the_page_says_how_one_is_made(client: Any, here: Settings) -> None:
     page = client.get("/console/capacity/orders").text
-    assert f"--out {here.home}/orders/plan.json" in page
+    assert "headgate orders plan capacity --fleet fleet.yaml" in page
 
 
 def test_a_plan_of_orders_is_shown_with_what_is_another_by_now(client: Any, plan: dict[str, Any]) -> None:
@@ -328,7 +328,7 @@ def test_saving_an_event_says_that_the_plan_is_of_another_calendar(
     shown = re.search(r"Calendar <code>(\w+)</code>", client.get("/console/capacity/forecast", params=WINDOW).text)
     assert shown
     plan["forecast"] |= {"calendar": shown[1], "version": 1}
-    (here.home / "orders" / "plan.json").write_text(json.dumps(plan))
+    keep(here, plan)
     assert "Plan again" not in client.get("/console/capacity/orders").text
     save(client)
     assert "events have changed" in client.get("/console/capacity/orders").text

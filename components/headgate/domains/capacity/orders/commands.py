@@ -21,7 +21,9 @@ orders_app = typer.Typer(
 )
 
 Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="capacity.")]
-PlanFile = Annotated[Path, typer.Option("--plan", metavar="FILE", help="The plan that `headgate orders plan` wrote.")]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="A plan; the newest in the state folder if left out.")
+]
 Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
 
 #: How many orders are listed by name.
@@ -57,14 +59,18 @@ def example(
 def plan(
     domain: Domain,
     fleet: Annotated[Path, typer.Option(metavar="FILE", help="Types, prices, services and limits, as YAML.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The plan to write, as JSON.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The file to write; one in orders/ of the state if left out."),
+    ] = None,
     weeks: Annotated[int, typer.Option(min=1, max=104, help="How many weeks.")] = 13,
     start: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="The first day; the Monday after the forecast's as-of if left out."),
     ] = None,
     last: Annotated[
-        Path | None, typer.Option("--last", metavar="FILE", help="An earlier plan, to say what changed.")
+        Path | None,
+        typer.Option("--last", metavar="FILE", help="An earlier plan, to say what changed; the newest if left out."),
     ] = None,
     calendar: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
@@ -88,11 +94,13 @@ def plan(
     from headgate.domains.capacity.orders.placed import placed
     from headgate.registry.ledger import Ledger
 
-    for file in (out, *([picture] if picture else [])):
-        refuse_folder(file)
-    told, earlier = read(fleet), plans.read(last) if last else None
+    for file in (out, picture):
+        if file is not None:
+            refuse_folder(file)
+    here = settings.load()
+    told, earlier = read(fleet), plans.read(last) if last else plans.latest(here.home)
     number, bundle, forecaster = _load(domain, version)
-    entries = Ledger(settings.load()).entries("capacity")
+    entries = Ledger(here).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
     known = calendar_of(forecaster, calendar)
     days = mondays(start.date() if start else demand.first_week(forecaster.as_of), weeks)
@@ -115,6 +123,9 @@ def plan(
         gap=gap,
         seconds=seconds,
     )
+    if out is None:
+        out = here.home / plans.FOLDER / f"{days[0]}-{made.id}.json"
+        out.parent.mkdir(parents=True, exist_ok=True)
     plans.write(made, out)
     if picture is not None:
         from headgate.domains.capacity.orders.picture import picture as draw
@@ -128,12 +139,10 @@ def plan(
 
 
 @orders_app.command(epilog="Example: headgate orders show capacity --plan plan.json")
-def show(domain: Domain, plan: PlanFile, json: Json = False) -> None:
+def show(domain: Domain, plan: PlanFile = None, json: Json = False) -> None:
     """What a plan costs, what each constraint costs, what changed, and the headroom that is in it."""
-    from headgate.domains.capacity.orders.plan import read
-
     _refuse_others(domain)
-    made = read(plan)
+    made = _read(plan)
     _answer(made, json, f"{_summary(made)}\n{_headroom(made)}")
 
 
@@ -142,7 +151,7 @@ def show(domain: Domain, plan: PlanFile, json: Json = False) -> None:
 )
 def place(
     domain: Domain,
-    plan: PlanFile,
+    plan: PlanFile = None,
     place: Annotated[bool, typer.Option("--place", help="Order. Without it nothing is ordered.")] = False,
     ask: Annotated[bool, typer.Option(help="Without --place: ask EC2, by DryRun, whether it would be let to.")] = True,
     deadline: Annotated[float, typer.Option(min=1, help="Seconds after which it stops, to be run again.")] = 600.0,
@@ -155,11 +164,10 @@ def place(
     from headgate import settings
     from headgate.domains.capacity.orders import place as placing
     from headgate.domains.capacity.orders.placed import placed
-    from headgate.domains.capacity.orders.plan import read
     from headgate.registry.ledger import Ledger
 
     _refuse_others(domain)
-    made, ledger = read(plan), Ledger(settings.load())
+    made, ledger = _read(plan), Ledger(settings.load())
     if place:
         report = placing.place(ledger, made, deadline=deadline)
     else:
@@ -167,6 +175,18 @@ def place(
     answer(_plain(report), json, _told(report, place))
     if report.refused:
         raise typer.Exit(1)
+
+
+def _read(file: Path | None) -> "Plan":
+    """The plan in `file`, or the newest."""
+    from headgate import settings
+    from headgate.domains.capacity.orders import plan as plans
+
+    home = settings.load().home
+    found = file or plans.newest(home)
+    if found is None:
+        raise UsageError(f"There is no plan in {home / plans.FOLDER}: `headgate orders plan capacity` makes one.")
+    return plans.read(found)
 
 
 def _load(domain: str, wanted: str) -> tuple[int, str, Any]:

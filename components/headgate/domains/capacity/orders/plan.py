@@ -16,6 +16,9 @@ from headgate.domains.capacity.orders.solve import Solved
 from headgate.errors import UsageError
 from headgate.files import atomic_file
 
+#: Where plans lie in the state folder, unless they are written elsewhere.
+FOLDER = "orders"
+
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What the plan is made by."""
@@ -217,6 +220,20 @@ def read(path: Path) -> Plan:
     if seal(plan).id != plan.id:
         raise UsageError(f"{path} is not as it was planned: change the fleet and plan again, not the plan.")
     return plan
+
+
+def newest(home: Path) -> Path | None:
+    """The file of the newest plan in the state folder `home`."""
+    return max((home / FOLDER).glob("[!.]*.json"), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def latest(home: Path) -> Plan | None:
+    """The newest plan in the state folder `home`; None where there is none, or its file is no plan any more."""
+    file = newest(home)
+    try:
+        return read(file) if file else None
+    except UsageError:
+        return None
 
 
 def changes(plan: Plan, last: Plan | None) -> list[str]:
