@@ -1,5 +1,6 @@
 """Drills about live traffic: what the watch must act on, and what it must not."""
 
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ def bad_model(world: World, taken_out: bool) -> str:
         looked = None if taken_out else Watcher(here.settings, NAME, lambda: until).look()
         promise(here.champion() == good.number, "the bad version goes on deciding")
         promise(standing(here.ledger.entries(NAME)).held() is not None, "automatic promotion is not held")
+        time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()))  # a replay decides the past
         done = replay(here.settings, "champion", Asked(NAME, since, until, reason="a drill"))
         promise(done.newly_not > 0, "the replay puts nothing right")
         again = replay(here.settings, "champion", Asked(NAME, since, until, reason="a drill"))

@@ -350,7 +350,7 @@ def test_a_login_without_a_name_is_asked_for_one(run: Run, monkeypatch: pytest.M
 @pytest.mark.parametrize("group", ["calendar", "mask"])
 def test_the_help_of_every_command_gives_an_example(group: str) -> None:
     commands = (calendar_app if group == "calendar" else mask_app).registered_commands
-    assert len(commands) == {"calendar": 7, "mask": 4}[group]
+    assert len(commands) == {"calendar": 7, "mask": 5}[group]
     for command in commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__
