@@ -25,6 +25,10 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         if name.startswith(SETTINGS) and name != "AWS_CA_BUNDLE":
             patch.delenv(name)
     patch.setenv("HEADGATE_HOME", str(tmp_path_factory.mktemp("state")))
+    # Ports of its own for each process that runs tests: between finding a port free and taking it, another may take it.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for number, name in enumerate(("HEADGATE_PORT", "HEADGATE_MLFLOW_PORT", "HEADGATE_PREFECT_PORT")):
+        patch.setenv(name, str(12_000 + 600 * worker + 200 * number))
     settings.load()
     yield
     patch.undo()
