@@ -1,6 +1,8 @@
+import asyncio
 import warnings
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -59,11 +61,15 @@ def counters():
 
 
 @pytest.fixture
-def post(slots, counters):
+def app(slots, counters):
+    return Starlette(routes=routes(host(slots), counters), exception_handlers={Problem: on_problem})
+
+
+@pytest.fixture
+def post(app):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
         from starlette.testclient import TestClient
-    app = Starlette(routes=routes(host(slots), counters), exception_handlers={Problem: on_problem})
     client = TestClient(app)
 
     def send(body, **options):
@@ -94,6 +100,22 @@ def test_a_list_and_its_clicks_one_by_one_are_decided_alike(post, slots, counter
     together = watched.asked[0][0]
     apart = np.concatenate([features for features, _ in watched.asked[1:]])
     assert np.array_equal(together, apart)
+
+
+def test_clicks_that_come_at_once_are_decided_by_one_call_of_the_model(app, post, watched):
+    clicks = [click(n, user_id=f"u{n}", ip=f"192.0.2.{n}", device="mobile") for n in range(8)]
+
+    async def at_once():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await asyncio.gather(*(client.post("/v1/adclicks/decisions", json=one) for one in clicks))
+
+    answers = [answer.json() for answer in asyncio.run(at_once())]
+    assert [answer["click_id"] for answer in answers] == [one["click_id"] for one in clicks]
+    assert len({answer["decision_id"] for answer in answers}) == len(clicks)
+    assert len(watched.asked) == 1
+    post(clicks)  # repeated ids are judged by the same counts
+    np.testing.assert_array_equal(watched.asked[0][0], watched.asked[1][0])
 
 
 def test_an_empty_list_is_answered_by_an_empty_list(post):

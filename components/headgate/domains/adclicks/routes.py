@@ -1,41 +1,36 @@
 """`POST /v1/adclicks/decisions`: is this click one that an advertiser should not pay for?"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from datetime import timedelta
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headgate.decisions.segments import Role
 from headgate.domains.adclicks.counters import Counters, entity_of_ip
-from headgate.domains.adclicks.events import Click, Instant, Name, micros, now
-from headgate.domains.adclicks.logged import LoggedClick
+from headgate.domains.adclicks.deciding import Deciding
+from headgate.domains.adclicks.events import Click, Instant, Name, now
 from headgate.domains.adclicks.memory_counters import MemoryCounters
-from headgate.domains.adclicks.predictor import Predictor
 from headgate.domains.adclicks.redis_counters import RedisCounters
-from headgate.domains.adclicks.schema import DEVICES
 from headgate.domains.adclicks.warming import Warmer, warm_memory
 from headgate.pseudonyms import Pseudonyms, salt
 from headgate.serving.doors import may_see_scores
 from headgate.serving.endpoints import Endpoint, Operation, json, read
 from headgate.serving.host import Host
 from headgate.serving.lookups import Lookups
-from headgate.serving.metrics import DECISIONS, DEFAULTS, INCOMPLETE, Children
-from headgate.serving.problems import not_ready
 from headgate.serving.redis import connect
-from headgate.serving.slots import Canary, Loaded
-
-DOMAIN = "adclicks"
+from headgate.serving.together import Together
 
 #: Most clicks in one request.
 MAX_CLICKS = 1000
+
+#: Most clicks of requests of one click each that are decided in one pass. Lists are passes of their own: a single click
+#: would wait for a whole list.
+TOGETHER = 32
 
 #: How far a sender's clock may be ahead of ours.
 SKEW = timedelta(minutes=5)
@@ -47,14 +42,7 @@ LATEST = timedelta(days=3653)
 #: Local time minus UTC, where people live.
 WEST, EAST = timedelta(hours=-12), timedelta(hours=14)
 
-#: The slice of a click whose counters are not known.
-UNKNOWN = "unknown"
-
-Vectors = NDArray[np.float32]
 Device = Literal["mobile", "desktop", "tablet", "other"]
-
-_DECIDED, _DEFAULTS, _INCOMPLETE = Children(DECISIONS), DEFAULTS.labels(DOMAIN), INCOMPLETE.labels(DOMAIN)
-_DEVICE = {name: code for code, name in enumerate(DEVICES)}
 
 
 class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -147,30 +135,18 @@ Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
 
 def routes(host: Host, counters: Counters | None = None) -> list[Any]:
     """The endpoint; `counters` are those that the settings name unless others are given."""
-    slots, recorder = host.slots, host.recorder
     counts = counters or _counters(host)
     pseudonym, lookups = Pseudonyms(salt(host.settings)), Lookups(host.settings)
     host.beside.append(lookups.beside)
     decoder = msgspec.json.Decoder(Posted)
+    deciding = Deciding(host, counts, lookups)
+    together = Together(deciding, TOGETHER)
 
     async def decide_clicks(request: Request) -> Response:
         posted = await read(request, decoder)
-        # Read once: a swap in between must not split a batch. Not counted either, since the client will ask again.
-        champion, canary = slots.champion(DOMAIN), slots.canary(DOMAIN)
-        if champion is None:
-            raise not_ready("No version is loaded yet: /readyz says why. The clicks were not counted; send them again.")
         listed = [posted] if isinstance(posted, PostedClick) else posted
         clicks = [one.click(pseudonym, None if one.rfm else lookups.rfm(one.user_id)) for one in listed]
-        observed, at = await counts.observe(clicks), now()
-        ids = recorder.ids(len(clicks), at)
-        payers = [lookups.advertiser(click.campaign) if click.campaign else None for click in clicks]
-        seen = list(map(Seen, clicks, payers, ids, observed.complete))
-        if observed.vectors is None:
-            rows = _by_default(seen, at)
-        else:
-            rows = _decide(seen, observed.vectors, champion, canary, at)
-        recorder.record(DOMAIN, rows)  # before the answer leaves
-        _count(rows)
+        rows = await deciding(clicks) if isinstance(posted, list) else [await together(clicks[0])]
         shown = may_see_scores(request)
         answers = [
             Decision(
@@ -206,110 +182,6 @@ def _counters(host: Host) -> Counters:
     counters = RedisCounters(connect(settings.redis), settings.redis_deadline, on_flushed=warmer.wake)
     host.beside.extend((counters.running, warmer.running))
     return counters
-
-
-def _count(rows: Sequence[LoggedClick]) -> None:
-    """Tell Prometheus what was answered."""
-    for row in rows:
-        _DECIDED[DOMAIN, row.slice, "invalid" if row.against else "valid"].inc()
-    defaults = sum(row.role == "default" for row in rows)
-    if defaults:
-        _DEFAULTS.inc(defaults)
-    incomplete = sum(not row.complete for row in rows)
-    if incomplete:
-        _INCOMPLETE.inc(incomplete)
-
-
-class Seen(NamedTuple):
-    """A click as it was counted, and what is known of it beside its vector."""
-
-    click: Click
-    advertiser: str | None
-    decision_id: str
-    complete: bool
-
-
-def _decide(
-    seen: Sequence[Seen], vectors: Vectors, champion: Loaded, canary: Canary | None, at: datetime
-) -> list[LoggedClick]:
-    """Decide clicks with `vectors` [n, d]: one call of the champion's model, one of the canary's for its users."""
-    if canary is None:
-        return _decided_by(champion, "champion", seen, vectors, at)
-    tries = np.array([canary.takes(one.click.user_id) for one in seen], dtype=bool)
-    rows: dict[int, LoggedClick] = {}
-    shares: list[tuple[Loaded, Role, Any]] = [(champion, "champion", ~tries), (canary.loaded, "canary", tries)]
-    for loaded, role, where in shares:
-        mine = np.flatnonzero(where).tolist()
-        rows |= zip(mine, _decided_by(loaded, role, [seen[n] for n in mine], vectors[where], at), strict=True)
-    return [rows[n] for n in range(len(seen))]
-
-
-def _decided_by(loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vectors, at: datetime) -> list[LoggedClick]:
-    """Clicks with `vectors` [n, d], decided by one version, as they are logged."""
-    predictor = cast(Predictor, loaded.predictor)
-    device = np.array([_DEVICE[one.click.device] for one in seen], dtype=np.int64)
-    decided = predictor.decide_vectors(vectors, device)
-    instant, width, served = micros(at), vectors.itemsize * vectors.shape[1], vectors.tobytes()
-    columns = (decided.leaf, decided.invalid, decided.score, decided.threshold)
-    answers = zip(*(column.tolist() for column in columns), strict=True)
-    return [
-        LoggedClick(
-            one.decision_id,
-            instant,
-            loaded.version,
-            loaded.bundle,
-            "",
-            role,
-            predictor.slices[leaf],
-            invalid,
-            *_as_posted(one.click),
-            served[n * width : n * width + width],
-            score,
-            threshold if threshold < np.inf else None,
-            one.complete,
-            one.advertiser,
-        )
-        for n, (one, (leaf, invalid, score, threshold)) in enumerate(zip(seen, answers, strict=True))
-    ]
-
-
-def _by_default(seen: Sequence[Seen], at: datetime) -> list[LoggedClick]:
-    """Clicks that nothing could decide in time: valid, to be decided by `headgate replay --pending`."""
-    instant, unknown = micros(at), (None, None, None)  # vector, score and threshold
-    return [
-        LoggedClick(
-            one.decision_id,
-            instant,
-            0,
-            "",
-            "",
-            "default",
-            UNKNOWN,
-            False,
-            *_as_posted(one.click),
-            *unknown,
-            False,
-            one.advertiser,
-        )
-        for one in seen
-    ]
-
-
-def _as_posted(click: Click) -> tuple[str, int, int, int, str, str, str, str, bool, str, int | None]:
-    """The columns of a click, in the order of `LoggedClick`."""
-    return (
-        click.click_id,
-        micros(click.event_time),
-        click.utc_offset_min,
-        micros(click.received_at),
-        click.user_id,
-        click.session_id,
-        click.ip,
-        click.device,
-        click.logged_in,
-        click.campaign,
-        click.rfm,
-    )
 
 
 _EXAMPLE = {
