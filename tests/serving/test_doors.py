@@ -112,6 +112,18 @@ def test_without_a_token_file_the_loopback_is_open_and_nothing_else(door):
         assert door(host=host).get("/docs").status_code == 401
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_use_an_open_loopback(door, token, site):
+    from_elsewhere = {"Sec-Fetch-Site": site}
+    answer = door().post(DECIDE, content="{}", headers=from_elsewhere)
+    assert (answer.status_code, answer.json()["type"]) == (403, "/docs#forbidden")
+    assert "another site" in answer.json()["detail"]
+    assert door().get("/docs", headers=from_elsewhere).status_code == 200  # a link that was followed
+    for mine in ("same-origin", "none"):
+        assert door().post(DECIDE, content="{}", headers={"Sec-Fetch-Site": mine}).status_code not in (401, 403)
+    assert door().post(DECIDE, content="{}", headers=from_elsewhere | token("decide")).status_code not in (401, 403)
+
+
 def test_with_a_token_the_loopback_is_shut_too_from_the_next_second_on(door, token, clock):
     client = door()
     assert client.get("/v1/models").status_code == 200

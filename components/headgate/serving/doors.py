@@ -18,6 +18,10 @@ from headgate.serving.rate import Rate, neighbourhood, retry_after
 from headgate.serving.tokens import Caller, Keys
 
 _SANE_ID = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
+#: What browsers say (Fetch Metadata) of a request that a page from elsewhere sends. Without tokens whoever reaches this
+#: machine is trusted, and every page reaches it that is open in a browser here.
+_ELSEWHERE = (b"cross-site", b"same-site")
+
 _CHALLENGE = 'Bearer realm="headgate"'
 
 
@@ -54,12 +58,14 @@ class Doors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        shown = sent_id = b""
+        shown = sent_id = site = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 shown = value
             elif name == b"x-request-id":
                 sent_id = value
+            elif name == b"sec-fetch-site":
+                site = value
         request_id = sent_id if _SANE_ID.fullmatch(sent_id) else f"{self._process}-{next(self._numbers):x}".encode()
         REQUEST_ID.set(request_id.decode())
 
@@ -69,7 +75,7 @@ class Doors:
             await send(message)
 
         endpoint = self._at.get((scope["method"], scope["path"]))
-        problem = self._refusal(scope, endpoint, shown)
+        problem = self._refusal(scope, endpoint, shown, site)
         if problem is not None:
             await problem.response(scope, receive, answer)
         elif endpoint is not None:
@@ -77,7 +83,7 @@ class Doors:
         else:
             await self._app(scope, receive, answer)
 
-    def _refusal(self, scope: Scope, endpoint: Endpoint | None, shown: bytes) -> Problem | None:
+    def _refusal(self, scope: Scope, endpoint: Endpoint | None, shown: bytes, site: bytes) -> Problem | None:
         """Why the request may not pass; notes its caller for the routes where it may."""
         needed = self._needed(scope, endpoint)
         if needed == "open":  # probes come often, from where everybody comes from, and show no token
@@ -85,6 +91,8 @@ class Doors:
         now = monotonic()
         self._keys.look(now)
         required = self._required or self._keys.needed
+        if site in _ELSEWHERE and not required and scope["method"] == "POST":  # links may lead here
+            return foreign()
         caller = self._caller(shown) if required and shown else None
         if self._rate and (wait := self._rate.wait(_who(caller, scope), now)):
             return too_many(wait)
@@ -145,6 +153,14 @@ def forbidden(caller: Caller, scope: str, *, there: bool) -> Problem:
         detail = f"For the token {caller.name} there is nothing here: check method and path, or use one with `{scope}`."
     challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     return Problem(403, "forbidden", detail, headers={"WWW-Authenticate": challenge})
+
+
+def foreign() -> Problem:
+    """A page of another site sent the request."""
+    detail = (
+        "A page of another site sent this, and there are no tokens: `headgate token add` makes one to send with it."
+    )
+    return Problem(403, "forbidden", detail)
 
 
 def too_many(wait: float) -> Problem:
