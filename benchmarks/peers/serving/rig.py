@@ -42,6 +42,7 @@ class Sizes:
     pairs: int = 5
     fewer: int = 30_000  # at the lower rates, and of each peer
     capacity: float = 10.0  # seconds of closed loop
+    rounds: int = 5  # of closed loops
     warm: int = 2_000  # clicks before anything is measured
     soak: int = 1_800_000  # clicks while memory is watched
     work: Path = Path()  # what is kept from run to run
@@ -49,7 +50,7 @@ class Sizes:
     @classmethod
     def smoke(cls) -> "Sizes":
         """Seconds: to see that everything runs."""
-        return cls(clicks=2_000, pairs=2, fewer=600, capacity=2.0, warm=300, soak=60_000)
+        return cls(clicks=2_000, pairs=2, fewer=600, capacity=2.0, rounds=2, warm=300, soak=60_000)
 
 
 @dataclass(frozen=True)

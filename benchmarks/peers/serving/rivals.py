@@ -50,7 +50,7 @@ RIVALS = (
         ],
         path="/decide",
         health="/readyz",
-        around=(b'{"click":', b"}"),
+        around=(b'{"clicks":[', b"]}"),
         environment={"BENTOML_DO_NOT_TRACK": "True"},
     ),
     Rival(

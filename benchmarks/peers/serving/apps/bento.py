@@ -1,4 +1,4 @@
-"""The clicks behind BentoML: a service class with an asynchronous API, one worker."""
+"""The clicks behind BentoML: a service class with an asynchronous API that takes batches, one worker."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ class Clicks:
     def __init__(self) -> None:
         self.decider = Decider()
 
-    @bentoml.api
-    async def decide(self, click: PostedClick) -> dict[str, Any]:
-        return await self.decider.decide(click)
+    @bentoml.api(batchable=True, max_batch_size=32)
+    async def decide(self, clicks: list[PostedClick]) -> list[dict[str, Any]]:
+        return await self.decider.decide(clicks)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -46,24 +47,23 @@ class Decider:
         self._counters: RedisCounters | None = None
         self._opened = AsyncExitStack()
 
-    async def decide(self, posted: PostedClick) -> dict[str, Any]:
-        """The answer to one click."""
+    async def decide(self, posted: Sequence[PostedClick]) -> list[dict[str, Any]]:
+        """The answers to clicks, in one pass."""
         if self._counters is None:
             counters = RedisCounters(connect(os.environ["BENCH_REDIS"]), DEADLINE)
             await self._opened.enter_async_context(counters.running())
             self._counters = counters
-        click = _click(posted)
-        observed = await self._counters.observe([click])
+        clicks = [_click(one) for one in posted]
+        observed = await self._counters.observe(clicks)
         if observed.vectors is None:
-            return {"click_id": click.click_id, "invalid": False, "slice": "unknown", "version": 1, "pending": True}
-        device = np.array([_DEVICE[click.device]], dtype=np.int64)
+            unknown = {"invalid": False, "slice": "unknown", "version": 1, "pending": True}
+            return [{"click_id": click.click_id} | unknown for click in clicks]
+        device = np.array([_DEVICE[click.device] for click in clicks], dtype=np.int64)
         decided = self._predictor.decide_vectors(observed.vectors, device)
-        return {
-            "click_id": click.click_id,
-            "invalid": bool(decided.invalid[0]),
-            "slice": self._predictor.slices[int(decided.leaf[0])],
-            "version": 1,
-        }
+        return [
+            {"click_id": click.click_id, "invalid": invalid, "slice": self._predictor.slices[leaf], "version": 1}
+            for click, invalid, leaf in zip(clicks, decided.invalid.tolist(), decided.leaf.tolist(), strict=True)
+        ]
 
 
 class Blocking:
@@ -72,12 +72,12 @@ class Blocking:
     def __init__(self) -> None:
         self._here = threading.local()
 
-    def decide(self, posted: PostedClick) -> dict[str, Any]:
-        """The answer to one click."""
+    def decide(self, posted: Sequence[PostedClick]) -> list[dict[str, Any]]:
+        """The answers to clicks, in one pass."""
         here = self._here
         if not hasattr(here, "loop"):
             here.loop, here.decider = uvloop.new_event_loop(), Decider()
-        return cast(dict[str, Any], here.loop.run_until_complete(here.decider.decide(posted)))
+        return cast(list[dict[str, Any]], here.loop.run_until_complete(here.decider.decide(posted)))
 
 
 def _click(posted: PostedClick) -> Click:

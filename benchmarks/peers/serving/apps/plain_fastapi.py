@@ -11,7 +11,7 @@ decider = Decider()
 
 @app.post("/decisions")
 async def decide(click: PostedClick) -> dict[str, Any]:
-    return await decider.decide(click)
+    return (await decider.decide([click]))[0]
 
 
 @app.get("/health")

@@ -24,7 +24,7 @@ class Clicks(mlflow.pyfunc.PythonModel):
         self.decider = Blocking()
 
     def predict(self, model_input: list[WrittenClick]) -> list[dict[str, Any]]:
-        return [self.decider.decide(PostedClick(**click.model_dump())) for click in model_input]
+        return self.decider.decide([PostedClick(**click.model_dump()) for click in model_input])
 
 
 if __name__ == "__main__":
