@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from headgate import domains, schedule, settings, stages
+from headgate import domains, fits, schedule, settings, stages
 from headgate.data import datasets, sources
 from headgate.decisions import alerts
 from headgate.decisions.shadow import shadow_check
@@ -44,7 +44,12 @@ def _named() -> str:
     return f"{asked['domain']} {asked['as_of'] or 'what is due'}"
 
 
-@flow(name="retrain", flow_run_name=_named, validate_parameters=True)
+@flow(
+    name="retrain",
+    flow_run_name=_named,
+    validate_parameters=True,
+    task_runner=fits.task_runner(settings.load().dask),  # for the fits alone: the tasks below are called
+)
 def retrain(
     domain: str,
     source: str,

@@ -1,6 +1,7 @@
 """Where things are: one frozen value, read from the environment, with defaults that work on a laptop."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,7 @@ class Settings:
     log: Literal["plain", "json"]  # HEADGATE_LOG: how serving logs
     redis: str | None  # HEADGATE_REDIS: where counters are kept; None is this process's memory
     redis_deadline: float  # HEADGATE_REDIS_DEADLINE_MS: seconds here; then the default answer is given
+    dask: str | None  # HEADGATE_DASK: the cluster that a flow's fits go to, tcp://host:port or local; None is threads
     salt: str | None  # HEADGATE_SALT: what names of persons are hashed with; None is a file in the state folder
     onnx: Literal["cpu", "cuda"]  # HEADGATE_ONNX: what scores
 
@@ -123,6 +125,7 @@ def load() -> Settings:
         log=_log(env.get("HEADGATE_LOG") or "plain"),
         redis=env.get("HEADGATE_REDIS") or None,
         redis_deadline=_deadline(env.get("HEADGATE_REDIS_DEADLINE_MS") or "2"),
+        dask=_dask(env.get("HEADGATE_DASK", "")),
         salt=env.get("HEADGATE_SALT") or None,
         onnx=_onnx(env.get("HEADGATE_ONNX") or "cpu"),
     )
@@ -175,6 +178,14 @@ def _onnx(text: str) -> Literal["cpu", "cuda"]:
     if text in ("cpu", "cuda"):
         return cast(Literal["cpu", "cuda"], text)
     raise UsageError(f"HEADGATE_ONNX={text} scores nothing: write cpu or cuda.")
+
+
+def _dask(text: str) -> str | None:
+    if not text or text == "local" or re.fullmatch(r"(tcp|tls)://[^/\s]+:\d+", text):
+        return text or None
+    raise UsageError(
+        f"HEADGATE_DASK={text} is no cluster: give a Dask scheduler's tcp://host:port or tls://…, or local."
+    )
 
 
 def _port(variable: str, default: int) -> int:

@@ -190,7 +190,14 @@ def test_prophets_parts_are_what_prophet_predicts(growth: prophet_level.Growth, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("prophet.Prophet", Kept)
         parts = prophet_level.fit(
-            dates, level, x, until=until, growth=growth, weekly=every == 1, yearly=yearly, breaks=(int(dates[60]),)
+            level,
+            dates=dates,
+            regressors=x,
+            until=until,
+            growth=growth,
+            weekly=every == 1,
+            yearly=yearly,
+            breaks=(int(dates[60]),),
         )
     assert parts is not None
     frame = pd.DataFrame({"ds": pd.to_datetime(dates, unit="D"), "x0": x[:, 0], "x1": x[:, 1]})

@@ -7,14 +7,15 @@
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.capacity import prophet_level
 from headgate.domains.capacity.design import YEAR_DAYS, Columns, Design
+from headgate.fits import side_by_side
 
 Floats = NDArray[np.float64]
 
@@ -89,29 +90,28 @@ def _by_prophet(
 ) -> Opinion:
     """Prophet's opinion series by series, side by side; `otherwise` where a history is too short for one."""
 
-    def one(number: int) -> tuple[Floats, Floats, Floats]:
-        parts = prophet_level.fit(
-            dates,
-            level[:, number],
-            events,
-            until=int(dates[known - 1]) + 1,
-            growth=growth,
-            weekly=design.days == 1 and known >= 14,
-            yearly=design.last - design.first >= YEAR_DAYS,
-            breaks=tuple(breaks),
-        )
+    fit = partial(
+        prophet_level.fit,
+        dates=dates,
+        regressors=events,
+        until=int(dates[known - 1]) + 1,
+        growth=growth,
+        weekly=design.days == 1 and known >= 14,
+        yearly=design.last - design.first >= YEAR_DAYS,
+        breaks=tuple(breaks),
+    )
+    after = np.arange(len(dates)) - (known - 1)
+    carries = _faded(after, FADES[design.days])
+    found = []
+    for number, parts in enumerate(side_by_side(fit, list(level.T))):
         if parts is None:
-            return otherwise.trend[:, number], otherwise.season[:, number], otherwise.effects[:, number]
+            found.append((otherwise.trend[:, number], otherwise.season[:, number], otherwise.effects[:, number]))
+            continue
         trend = parts.trend
         if growth == "linear":
-            after = np.arange(len(dates)) - (known - 1)
-            slope = trend[-1] - trend[-2]
-            carried = np.clip(slope * _faded(after, FADES[design.days]), -FURTHEST, FURTHEST)
+            carried = np.clip((trend[-1] - trend[-2]) * carries, -FURTHEST, FURTHEST)
             trend = np.where(after > 0, trend[known - 1] + carried, trend)
-        return trend, parts.season, parts.effects
-
-    with ThreadPoolExecutor(max_workers=2) as pool:  # Prophet waits for a process of its own
-        found = list(pool.map(one, range(level.shape[1])))
+        found.append((trend, parts.season, parts.effects))
     return Opinion(*(np.stack(part, axis=1) for part in zip(*found, strict=True)))
 
 

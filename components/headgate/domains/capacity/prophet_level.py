@@ -34,10 +34,10 @@ class Parts:
 
 
 def fit(
-    dates: NDArray[np.int64],
     log_level: Floats,
-    regressors: Floats,
     *,
+    dates: NDArray[np.int64],
+    regressors: Floats,
     until: int,
     growth: Growth,
     weekly: bool,
@@ -46,8 +46,8 @@ def fit(
 ) -> Parts | None:
     """Fit the known part of a log level; its parts at all `dates`, or None where the history is too short.
 
-    `dates` [T] are ascending days since 1970, evenly spaced; `log_level` [T] is NaN where unknown, and counts only
-    before date `until`; `regressors` [T, r]; the trend may bend at the dates `breaks` besides Prophet's own.
+    `log_level` [T] is NaN where unknown, and counts only before date `until`; `dates` [T] are ascending days since
+    1970, evenly spaced; `regressors` [T, r]; the trend may bend at the dates `breaks` besides Prophet's own.
     """
     known = np.isfinite(log_level) & (dates < until)
     if known.sum() < LEAST:
