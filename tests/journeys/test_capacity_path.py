@@ -73,6 +73,14 @@ def test_the_first_version_is_promoted_and_answers(here: Settings, first: Outcom
     assert answers["q05"][0] < answers["q50"][0] < answers["q95"][0]
 
 
+def test_fits_are_tasks_of_the_run_in_prefect(here: Settings, first: Outcome) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        ran = [run.name.rpartition("-")[0] for run in client.read_task_runs()]
+    assert {"snapshot", "train", "fits", "promote"} <= set(ran)
+
+
 def test_the_next_days_version_is_promoted_against_the_champion(here: Settings, source: Path, first: Outcome) -> None:
     second = _retrain(here, source, AS_OF + timedelta(days=2))
     assert (second.result, second.version) == ("promoted", 2), second.words

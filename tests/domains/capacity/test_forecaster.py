@@ -34,7 +34,7 @@ def test_golden_answers_agree(load_work: Path, forecaster: Forecaster) -> None:
     assert agrees(load_work / "bundle", forecaster) == 256
 
 
-def test_serving_needs_neither_torch_nor_prophet(load_work: Path) -> None:
+def test_serving_needs_neither_torch_nor_prophet_nor_dask(load_work: Path) -> None:
     script = """
 import sys
 from datetime import timedelta
@@ -51,7 +51,7 @@ agrees(bundle, forecaster)
 routes(Host(Slots(), None, load()))
 start = forecaster.as_of
 forecaster.peak("eu-central/*/requests", start, start + timedelta(2))
-print([name for name in ("torch", "prophet", "pandas", "cvxpy") if name in sys.modules])
+print([name for name in ("torch", "prophet", "pandas", "cvxpy", "distributed", "prefect_dask") if name in sys.modules])
 """
     told = subprocess.run(
         [sys.executable, "-c", script, str(load_work / "bundle")], capture_output=True, text=True, check=True
