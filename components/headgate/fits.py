@@ -25,7 +25,7 @@ THREADS = 2
 #: that take longer, and less is done again when a worker dies.
 TASKS_A_THREAD, MOST_TASKS = 4, 32
 
-#: Fewer fits than this are no task for a cluster: sending the flow's context along and unpacking it takes 0.3 seconds.
+#: A task on a cluster is about so many fits at least: sending the flow's context along and unpacking it takes 0.3 s.
 LEAST_FITS = 4
 
 #: Seconds until a scheduler must answer, and that fits wait for a cluster that has no worker.
