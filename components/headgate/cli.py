@@ -23,6 +23,7 @@ from headgate.commands.token import token_app
 from headgate.commands.watch import watch
 from headgate.domains.capacity import commands as capacity
 from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
+from headgate.domains.capacity.gameday.command import gameday
 from headgate.domains.capacity.orders.commands import orders_app
 from headgate.errors import HeadgateError, UsageError
 
@@ -329,7 +330,7 @@ PANELS: dict[str, tuple[Any, ...]] = {
     "Who decides": (recovery.rollback, recovery.hold, recovery.release, recovery.canary, shadow),
     "What happened": (recovery.ledger, trace.trace, replay),
     "Day and night": (recovery.registrar, watch, schedule, backup.backup, backup.restore, gc, drill),
-    "Under load": (load,),
+    "Under load": (load, gameday),
     "Load": (capacity.forecast, capacity.explain, capacity.whatif, capacity.track, capacity.headroom),
 }
 for panel, commands in PANELS.items():

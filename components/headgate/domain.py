@@ -123,6 +123,7 @@ class Live:
     redecide: Callable[[Any, pl.DataFrame], pl.DataFrame]  # (predictor, logged rows) → slice, score, threshold, against
     recompute: Callable[[Read, datetime, datetime], Iterator[Part]]  # the parts of [since, until), their inputs rebuilt
     watched: Callable[[pl.DataFrame], pl.DataFrame]  # logged rows → unit, slice, good (null: not known), against
+    rehearsed: pl.Expr | None = None  # which logged rows a game day made; None: none ever does
 
 
 @dataclass(frozen=True)

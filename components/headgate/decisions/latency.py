@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import httpx
 
 from headgate.decisions.alerts import Alert
+from headgate.load import underway
 from headgate.servers import authorization, running
 from headgate.settings import Settings
 
@@ -35,9 +36,10 @@ class Latency:
     settings: Settings
     domain: str
     last: Counted = field(default_factory=Counted)
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))  # when `last` was counted
 
     def look(self, now: datetime | None = None) -> list[Alert]:
-        """An alert where too many requests since the last look were slow; at most one a day is told."""
+        """An alert where too many requests since the last look were slow: at most one a day, and none of a game day."""
         address = running(self.settings).get("headgate")
         if address is None:
             return []
@@ -52,10 +54,11 @@ class Latency:
         requests, slow = seen.requests - self.last.requests, seen.slow - self.last.slow
         if requests < LEAST:
             return []
-        self.last = seen
-        if slow <= SHARE * requests:
+        since, now = self.since, now or datetime.now(UTC)
+        self.last, self.since = seen, now
+        if slow <= SHARE * requests or underway.touched(self.settings.home, since, now):
             return []
-        day = (now or datetime.now(UTC)).date()
+        day = now.date()
         words = (
             f"{slow:,.0f} of {requests:,.0f} requests took longer than {1000 * SLOW:g} ms; {SHARE:.0%} may. Look at "
             "the load of the machine, and at /metrics."

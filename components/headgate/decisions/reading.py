@@ -60,13 +60,13 @@ def schema(domain: str) -> dict[str, pl.DataType]:
 def parts(
     settings: Settings, domain: str, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield (part id, rows decided in [since, until)) part by part, at most some 50,000 rows at once.
+    """Yield (part id, rows decided in [since, until)) part by part, at most some 50,000 rows at once, as `real` ones.
 
     A part is what one worker logged within a minute or 16 MiB; its id never changes, and neither does a part of the
     past: folding moves it and keeps id and rows. Parts come in the order in which they began, and the rows of one part
     in the order of `decided_at`; parts of several workers overlap. Parts without such rows are left out.
     """
-    inside = pl.lit(True)
+    inside = real(domain)
     if since is not None:
         inside &= pl.col("decided_at") >= since
     if until is not None:
@@ -75,6 +75,17 @@ def parts(
         rows = read_part(settings, domain, part, inside)
         if len(rows):
             yield part, rows
+
+
+def real(domain: str) -> pl.Expr:
+    """Which logged rows are of people's traffic, and not of a game day.
+
+    What counts, compares, learns or corrects reads through `parts` and so leaves game days out: the watch, drift,
+    shadows, masks of robots, replays. The export does so by itself. What must know of every row reads `read_part`:
+    `find`, since a decision of a game day can be asked for, and the warming of counters, which have counted them.
+    """
+    rehearsed = domains.live(domain).rehearsed
+    return pl.lit(True) if rehearsed is None else ~rehearsed
 
 
 def find(settings: Settings, domain: str, decision_id: str) -> tuple[str, pl.DataFrame] | None:

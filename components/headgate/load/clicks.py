@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.load.measured import view
+from headgate.load.tagged import GATEWAYS as SHARED
+from headgate.load.tagged import HOMES, HOMES_V6
 from headgate.load.target import Target
 
 #: People who click.
@@ -42,12 +44,14 @@ class Clicks:
         batch: int | None = None,
         seed: int = 0,
         run: str | None = None,
+        tag: str = "",
         around: tuple[bytes, bytes] = (b"", b""),
     ) -> None:
         """Draw who makes the clicks of `requests`.
 
         `batch` None is one click, not in a list. `run` leads every id; a new one, if left out, so that no run repeats
-        the clicks of another. `around` is what a server other than ours wants before and after the clicks.
+        the clicks of another. `tag` leads the names of users, sessions and campaigns, of which there are as
+        many with it as without. `around` is what a server other than ours wants before and after the clicks.
         """
         population, random = np.random.default_rng([seed, 2]), np.random.default_rng([seed, 3])
         self.run = run or secrets.token_hex(4)
@@ -56,7 +60,7 @@ class Clicks:
         users, who = np.unique(drawn, return_inverse=True)
         self._who = view(who.astype(np.int32))
         # Of a click that stands alone all is known by now but its number and its time.
-        self._people = _people(population, users.tolist(), around[1] if batch is None else b"")
+        self._people = _people(population, users.tolist(), tag, around[1] if batch is None else b"")
         self._second, self._stamps = -1, [b""] * len(_OFFSETS)
         self._first = f'{{"click_id":"{self.run}-'.encode()
         self._leads = [self._lead(rest) for _, rest in self._people] if batch is None else []
@@ -105,7 +109,7 @@ def _activity(random: np.random.Generator) -> NDArray[np.float64]:
     return activity
 
 
-def _people(random: np.random.Generator, users: Sequence[int], after: bytes) -> list[tuple[int, bytes]]:
+def _people(random: np.random.Generator, users: Sequence[int], tag: str, after: bytes) -> list[tuple[int, bytes]]:
     """For each of `users` the place of the clock in `_OFFSETS`, and the click's JSON from the UTC offset on."""
     offsets = random.integers(len(_OFFSETS), size=USERS)
     popularity = 1 / np.arange(1, GATEWAYS + 1)
@@ -119,12 +123,12 @@ def _people(random: np.random.Generator, users: Sequence[int], after: bytes) -> 
     for n in users:
         offset, known = int(offsets[n]), bool(logged_in[n])
         fields = {
-            "user_id": f"u-{n:05d}",
+            "user_id": f"{tag}u-{n:05d}",
             "ip": _gateway(int(gateway[n])) if shared[n] else _home(n // 2, bool(ipv6[n])),
-            "session_id": f"s-{n:05d}",
+            "session_id": f"{tag}s-{n:05d}",
             "device": _DEVICES[device[n]],
             "logged_in": known,
-            "campaign": f"campaign-{campaign[n]}",
+            "campaign": f"{tag}campaign-{campaign[n]}",
         }
         if known:
             fields["rfm"] = int(rfm[n])
@@ -133,13 +137,10 @@ def _people(random: np.random.Generator, users: Sequence[int], after: bytes) -> 
     return people
 
 
-# The ranges that are set aside for benchmarks: 198.18.0.0/15 by RFC 2544, 2001:2::/48 by RFC 5180.
-
-
 def _gateway(number: int) -> str:
-    return f"198.19.{number >> 8}.{number & 255}"
+    return f"{SHARED}{number >> 8}.{number & 255}"
 
 
 def _home(number: int, v6: bool) -> str:
     """The address of a household of two."""
-    return f"2001:2:0:{number:x}::1" if v6 else f"198.18.{number >> 8}.{number & 255}"
+    return f"{HOMES_V6}{number:x}::1" if v6 else f"{HOMES}{number >> 8}.{number & 255}"

@@ -49,6 +49,8 @@ class Limits:
     queue: int | None = 10_000  # requests that are due and wait for a connection
     patience: float = 10.0  # seconds from due until an answer counts as none
     stop: float | None = None  # seconds from the start
+    drowned: int | None = None  # send nothing more once so many are due and not answered: those that wait are dropped
+    failures: int | None = None  # … or once so many have failed
 
 
 def run(
@@ -99,7 +101,7 @@ class _Generator:
         self._due = view(due)
         self._waited, self._latency = view(self.measured.waited), view(self.measured.latency)
         self._status, self._pending = view(self.measured.status), view(self.measured.pending)
-        self._next = self._coming = 0
+        self._next = self._coming = self._failed = 0
         self._end = len(due)
         self._queue = len(due) if limits.queue is None else limits.queue
         self._start = self._wall = 0.0
@@ -154,6 +156,8 @@ class _Generator:
         self._latency[request] = now - self._start - self._due[request]
         self._status[request] = status
         self._pending[request] = body.count(BY_DEFAULT)
+        if not 200 <= status < 300:
+            self._count_failures(1)
         if self.heard:
             self.heard(request, status, body)
         self.busy.discard(connection)
@@ -166,7 +170,20 @@ class _Generator:
         """Note a request that will not be answered."""
         self._status[request] = why
         self.busy.discard(connection)
+        self._count_failures(1)
         self._look_whether_done()
+
+    def _count_failures(self, more: int) -> None:
+        self._failed += more
+        if self._limits.failures is not None and self._failed >= self._limits.failures:
+            self._end_early()
+
+    def _end_early(self) -> None:
+        """Send nothing more; who waits for a connection is dropped, who waits for an answer gets it."""
+        self.measured.ended_early = True
+        for request in range(self._next, self._coming):
+            self._status[request] = DROPPED
+        self._next = self._end = self._coming
 
     def _look_whether_done(self) -> None:
         if self._next == self._end and not self.busy and not self._done.done():
@@ -184,6 +201,10 @@ class _Generator:
         for request in range(self._next, coming - self._queue):  # those that waited longest
             self._status[request] = DROPPED
             self._next = request + 1
+        drowned = self._limits.drowned
+        if drowned is not None and coming - self._next + len(self.busy) > drowned:
+            self._end_early()
+            end = coming
         if coming < end:
             self._alarm.set(self._start + due[coming])
         else:
@@ -198,9 +219,11 @@ class _Generator:
             late = now - self._start - limits.patience  # what was due before
             for connection in [one for one in self.busy if self._due[one.request] < late]:
                 connection.give_up(LATE)
+            waited = self._next
             while self._next < self._coming and self._due[self._next] < late:
                 self._status[self._next] = LATE
                 self._next += 1
+            self._count_failures(self._next - waited)
             if limits.stop is not None and now - self._start > limits.stop:
                 self._end = self._coming = self._next
             while self.free and now - self.free[0].since > IDLE:

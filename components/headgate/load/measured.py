@@ -42,6 +42,7 @@ class Measured:
     bytes_received: int = 0
     connections: int = 0  # that were opened
     interrupted: bool = False
+    ended_early: bool = False  # by a limit: of what is not sent none fell due
     started: float = field(default=0.0)  # since the epoch
 
     @classmethod

@@ -21,6 +21,23 @@ MOST = 20_000_000
 
 
 @dataclass(frozen=True)
+class Path:
+    """A shape of one's own: shares of the rate, from 0 to 1, evenly over the time, and straight lines between them."""
+
+    name: str
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no shape."""
+        if len(self.shares) < 2 or min(self.shares) < 0 or max(self.shares) != 1:
+            raise ValueError("a path has two shares or more, none below 0, and its highest is 1")
+
+    def __str__(self) -> str:
+        """What reports call it."""
+        return self.name
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Requests a second that are asked for, and for how long.
 
@@ -30,11 +47,11 @@ class Schedule:
 
     rate: float  # requests a second; the highest of the shape
     seconds: float
-    shape: str = "flat"
+    shape: str | Path = "flat"
 
     def __post_init__(self) -> None:
         """Refuse what no run can be."""
-        if self.shape not in SHAPES:
+        if not isinstance(self.shape, Path) and self.shape not in SHAPES:
             known = "\n".join(f"  {name:<6} {what}" for name, what in SHAPES.items())
             raise UsageError(f"There is no shape {self.shape!r}. Choose one of:\n{known}")
         if not (self.rate > 0 and self.seconds > 0):
@@ -45,6 +62,9 @@ class Schedule:
     def at(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
         """The rate [n], in requests a second, at `time` [n] in seconds from the start."""
         part = time / self.seconds
+        if isinstance(self.shape, Path):
+            own = np.linspace(0, 1, len(self.shape.shares))
+            return np.asarray(self.rate * np.interp(part, own, self.shape.shares))
         share = np.ones_like(part)  # of what is above a third of the rate
         if self.shape == "peak":
             share = np.sin(np.pi * part) ** 2

@@ -4,7 +4,7 @@ from headgate.domain import Domain, Live, late
 from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.judge import judge
 from headgate.domains.adclicks.limits import LIMITS
-from headgate.domains.adclicks.logged import LOGGED
+from headgate.domains.adclicks.logged import LOGGED, REHEARSED
 from headgate.domains.adclicks.metrics import METRICS
 from headgate.domains.adclicks.simulate import SCENARIOS, simulate
 from headgate.domains.adclicks.snapshot import take
@@ -33,6 +33,7 @@ ADCLICKS = Domain(
         redecide=late("headgate.domains.adclicks.again:redecide"),
         recompute=late("headgate.domains.adclicks.again:recompute"),
         watched=late("headgate.domains.adclicks.watched:watched"),
+        rehearsed=REHEARSED,
     ),
     simulate=simulate,
     scenarios=SCENARIOS,

@@ -14,7 +14,7 @@ import polars as pl
 from headgate.data.datasets import exclusively
 from headgate.data.sources import fetch, list_files, told_of
 from headgate.decisions.folding import fold
-from headgate.decisions.reading import gaps, listed, part_file, read_part
+from headgate.decisions.reading import gaps, listed, part_file, read_part, real
 from headgate.domains.adclicks import raw
 from headgate.domains.adclicks.schema import CLICKS
 from headgate.errors import DataRefused
@@ -52,8 +52,8 @@ class Exported:
 def export(settings: Settings, out: Path, outcomes: str | None) -> Exported:
     """Bring `out`, a source in the raw schema, up to date with the log and the purchases and refunds of `outcomes`.
 
-    Clicks are those that a version decided, each id once: the first to arrive. Raises DataRefused where the log holds
-    no click yet.
+    Clicks are those that a version decided, each id once, the first to arrive; none of a game day. Raises DataRefused
+    where the log holds no click yet.
     """
     with exclusively(settings, f"{DOMAIN}-export", wait=600):
         fold(settings, DOMAIN)
@@ -75,9 +75,9 @@ def export(settings: Settings, out: Path, outcomes: str | None) -> Exported:
 def _gathered(settings: Settings, parts: list[str]) -> Iterator[pl.DataFrame]:
     """The clicks of `parts`, about `GATHERED` at once."""
     held: list[pl.DataFrame] = []
+    wanted = (pl.col("role") != "default") & real(DOMAIN)
     for part in parts:
-        by_a_version = pl.col("role") != "default"
-        held.append(read_part(settings, DOMAIN, part, by_a_version, CLICKS))
+        held.append(read_part(settings, DOMAIN, part, wanted, CLICKS))
         if sum(map(len, held)) >= GATHERED:
             yield pl.concat(held)
             held = []

@@ -5,6 +5,7 @@ import polars as pl
 from headgate.decisions.segments import Row
 from headgate.domains.adclicks.features import FEATURES
 from headgate.domains.adclicks.schema import CLICKS
+from headgate.load.tagged import TAG
 
 LOGGED: dict[str, pl.DataType] = {
     **CLICKS,
@@ -14,6 +15,10 @@ LOGGED: dict[str, pl.DataType] = {
     "complete": pl.Boolean(),  # false where the windows may hold fewer clicks than there were
     "advertiser": pl.String(),  # who pays for the campaign, where that is known
 }
+
+
+#: The clicks of game days.
+REHEARSED = pl.col("campaign").str.starts_with(TAG).fill_null(False)
 
 
 class LoggedClick(Row, frozen=True, array_like=True, gc=False):

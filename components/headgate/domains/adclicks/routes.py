@@ -17,6 +17,7 @@ from headgate.domains.adclicks.events import Click, Instant, Name, now
 from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.redis_counters import RedisCounters
 from headgate.domains.adclicks.warming import Warmer, warm_memory
+from headgate.load.tagged import campaign_of
 from headgate.pseudonyms import Pseudonyms, salt
 from headgate.serving.doors import may_see_scores
 from headgate.serving.endpoints import Endpoint, Operation, json, read
@@ -110,7 +111,7 @@ class PostedClick(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=T
             ip=pseudonym("ip", entity_of_ip(self.ip)),
             device=self.device,
             logged_in=self.logged_in,
-            campaign=self.campaign,
+            campaign=campaign_of(self.campaign, self.ip),
             rfm=rfm if self.rfm is None else self.rfm,
             received_at=self.received_at,
         )

@@ -92,13 +92,14 @@ def plan(
     from headgate.domains.capacity.orders.fleet import read
     from headgate.domains.capacity.orders.make import make
     from headgate.domains.capacity.orders.placed import placed
+    from headgate.domains.capacity.orders.tried import with_units
     from headgate.registry.ledger import Ledger
 
     for file in (out, picture):
         if file is not None:
             refuse_folder(file)
     here = settings.load()
-    told, earlier = read(fleet), plans.read(last) if last else plans.latest(here.home)
+    told, earlier = with_units(read(fleet), here.home), plans.read(last) if last else plans.latest(here.home)
     number, bundle, forecaster = _load(domain, version)
     entries = Ledger(here).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
@@ -239,6 +240,7 @@ def _headroom(made: "Plan") -> str:
             for one in row.headroom
         ]
         lines.append(f"  {row.service}: {', '.join(parts)}")
+        lines += [f"    units by {row.units_from}"] if row.units_from else []
     return "\n".join(lines)
 
 

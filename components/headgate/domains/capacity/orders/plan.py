@@ -62,7 +62,7 @@ class Pool(msgspec.Struct, frozen=True):
     lots: list[int]  # that begin
 
 
-class Carries(msgspec.Struct, frozen=True):
+class Carries(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a service needs and has by week, in units that full instances carry."""
 
     service: str
@@ -72,6 +72,7 @@ class Carries(msgspec.Struct, frozen=True):
     capacity: list[float]
     missing: list[float]  # by the measure of the fleet
     headroom: list[Factor]
+    units_from: str = ""  # where the units are from, in words; left out where nobody told, as in plans of old
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -172,6 +173,7 @@ def carries(case: Case, solved: Solved) -> list[Carries]:
             name,
             *[np.round(row[s], 3).tolist() for row in rows],  # type: ignore[call-arg]
             [Factor(one.name, round(one.value, 6), one.carried, one.why) for one in headroom(case.fleet, name).items],
+            case.fleet.services[name].units_from,
         )
         for s, name in enumerate(case.services)
     ]

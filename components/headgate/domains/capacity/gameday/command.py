@@ -1,0 +1,191 @@
+"""`headgate gameday capacity`: the load of an event, rehearsed on a target until it breaks."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headgate.commands.options import DomainName, Json, answer
+from headgate.domains.capacity.calendar_answers import Author
+from headgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from headgate.load.generator import Progress
+
+PATH = "/v1/adclicks/decisions"
+
+
+def gameday(
+    domain: DomainName,
+    event: Annotated[str, typer.Option(metavar="NAME", help="The event of the calendar that is rehearsed.")],
+    target: Annotated[
+        str | None, typer.Option(metavar="URL", help="One instance; `headgate serve` on this machine if left out.")
+    ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGION/SERVICE/METRIC", help="Whose load the instance carries; the event's, if it touches one."
+        ),
+    ] = None,
+    type_: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Of the instance, as the fleet file calls it.")
+    ] = "",
+    each: Annotated[float, typer.Option(min=1e-9, help="How much of the series a request of the load is.")] = 1.0,
+    objective: Annotated[
+        str, typer.Option(metavar="QUANTILE=TIME", help="What must hold, for example p99=50ms or p99.9=0.2s.")
+    ] = "p99=50ms",
+    failures: Annotated[float, typer.Option(metavar="SHARE", help="Of the requests, at most.")] = 0.001,
+    by_default: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the decisions, given without counters, at most.")
+    ] = 0.05,
+    first: Annotated[
+        float, typer.Option("--from", min=1, metavar="RATE", help="Requests a second to begin with.")
+    ] = 50,
+    most: Annotated[float, typer.Option(min=1, metavar="RATE", help="Requests a second, at most.")] = 20_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of a step; at low rates it lasts longer.")] = 5.0,
+    within: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="For the search, at most.")] = 15.0,
+    minutes: Annotated[float, typer.Option(min=0, help="Into which the event's path is compressed; 0: no path.")] = 3.0,
+    quantile: Annotated[float, typer.Option(help="Of the forecast that is the path.")] = 0.95,
+    around: Annotated[str, typer.Option(metavar="LENGTH", help="Of the path before and after the event.")] = "2h",
+    utilisation: Annotated[float, typer.Option(help="How full the plan lets an instance get.")] = 0.65,
+    in_: Annotated[
+        Path | None,
+        typer.Option("--in", metavar="DIR", help="The source whose masks.csv is told; HEADGATE_CALENDAR if left out."),
+    ] = None,
+    mask_series: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION/SERVICE/METRIC", help="What sees this traffic; again for more; --series if none."),
+    ] = None,
+    no_mask: Annotated[bool, typer.Option("--no-mask", help="Mask nothing: no series sees this traffic.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the masks' history.")] = "",
+    author: Author = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Break a target that is not on this machine.")] = False,
+    token: Annotated[
+        str | None, typer.Option(envvar="HEADGATE_TOKEN", help="A bearer token with the scope decide.")
+    ] = None,
+    calendar: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    seed: Annotated[int, typer.Option(min=0, help="Of the instants, users and IPs.")] = 0,
+    json: Json = False,
+) -> None:
+    """Find the rate at which an instance breaks its objective, and rehearse an event on it.
+
+    headgate gameday capacity --event summer-sale-2026 --target http://127.0.0.1:8000 --in data/shop --type m7i.2xlarge
+
+    Flat steps of open-loop clicks, twice as many each time until the objective breaks, then up and down around the
+    limit. Then the upper path of the event, compressed, with its peak at what the plan lets an instance carry. The
+    clicks bear the tag `gameday:`: the log keeps them, and training, the watch, masks of robots and replays leave them
+    out. The minutes are masked as load-test from before the first request. `units: gameday` in a fleet file takes what
+    is found. It overloads the target on purpose: try one instance that nobody else uses. Ctrl-C reports what there is.
+    Exits 1 where no limit was found.
+    """
+    from headgate import settings
+    from headgate.domains.capacity.calendar_answers import length, signature
+    from headgate.domains.capacity.commands import calendar_of
+    from headgate.domains.capacity.forecaster import Forecaster
+    from headgate.domains.capacity.gameday import day, report
+    from headgate.domains.capacity.gameday.masked import masked
+    from headgate.domains.capacity.gameday.path import event_of, series_of, upper
+    from headgate.domains.capacity.gameday.picture import draw
+    from headgate.load import underway
+    from headgate.load.objective import objective as read_objective
+    from headgate.load.tagged import tag_of
+    from headgate.load.target import Target
+    from headgate.load.trial import Trial
+    from headgate.registry import versions
+
+    if domain != "capacity":
+        raise UsageError(f"There is no game day for {domain}: it rehearses the load that capacity forecasts.")
+    if not 0 < utilisation <= 1:
+        raise UsageError(f"--utilisation {utilisation:g} must lie between 0 and 1.")
+    if first > most:
+        raise UsageError(f"--from {first:g} lies above --most {most:g}: exchange or correct them.")
+    aim, beside = read_objective(objective, failures, by_default), length(around)
+    assert beside is not None
+    here = settings.load()
+    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), PATH, token)
+    where.head(0)  # what no address or token can be is said before the work
+    if not yes and not _is_here(where.place[0]):
+        raise UsageError(
+            f"A game day overloads {where.address} on purpose, and that is not this machine: make sure that it is an "
+            "instance that nobody else uses, and add --yes."
+        )
+    folder = in_ or (Path(here.calendar).expanduser() if here.calendar else None)
+    if not no_mask and (folder is None or not folder.is_dir()):
+        raise UsageError(
+            "Say which source is to mask these minutes: --in DIR with its masks.csv, or --no-mask where no series sees "
+            "this traffic."
+        )
+    chosen = versions.wanted(here, domain, version)
+    forecaster = Forecaster(versions.fetch(chosen, here))
+    known = calendar_of(forecaster, calendar)
+    planned = event_of(forecaster.calendar if known is None else known, event)
+    one = series_of(forecaster, planned, series)
+    path = upper(forecaster, one, planned, beside, quantile, known)
+    asked = day.Asked(event, first, most, 60 * within, 60 * minutes, utilisation, quantile, each, type_)
+    on = Trial(where, aim, seconds, tag_of(event), seed, told=_teller(json))
+    by = signature(author, reason or f"game day {event} at {where.address}", None, False)
+    on.recover()  # what does not answer, or refuses, is said before anything is masked
+    masking: AbstractContextManager[list[str]] = (
+        nullcontext([])
+        if no_mask or folder is None
+        else masked(folder, event, mask_series or [one.series], asked.planned(seconds), by)
+    )
+    with _terminated(), underway.noted(here.home, asked.planned(seconds)), masking as masks:
+        forecast = (chosen.number, forecaster.companion(known))
+        made = day.run(asked, on, path, forecast, masks, _progress)
+    file = report.write(made, here.home / report.FOLDER)
+    picture = file.with_suffix(".png")
+    draw(made, picture)
+    masked_by = f"Masked by {', '.join(made.masks)} in {folder}.\n" if made.masks else ""
+    answer(
+        report.plain(made) | {"report": str(file), "picture": str(picture)},
+        json,
+        f"{made.words()}\n{masked_by}{file} holds it, and {picture.name} beside it shows it.",
+    )
+    raise typer.Exit(130 if made.stopped else int(not made.found))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: with masks and a report."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _teller(json: bool) -> Callable[[str], None]:
+    """A line for people on a terminal, nothing for pipes."""
+    if json or not sys.stderr.isatty():
+        return lambda _: None
+    return lambda words: typer.echo(f"  {words}", err=True)
+
+
+def _progress(seconds: float) -> "Progress | None":
+    if not sys.stderr.isatty():
+        return None
+    shown = 0
+
+    def show(now: float, sent: int) -> None:
+        nonlocal shown
+        if int(now) > shown:
+            shown = int(now)
+            print(f"\r  {shown:5} of {seconds:.0f} s, {sent:,} sent ", end="", file=sys.stderr, flush=True)
+
+    return show
