@@ -80,9 +80,7 @@ def interval(steps: Sequence[Swept], repeats: int) -> tuple[float, float]:
     """90 % of the breaking rates of sweeps whose repetitions are drawn anew."""
     random = np.random.default_rng(0)
     passes = [steps[n * GRID : (n + 1) * GRID] for n in range(repeats)]
-    drawn = [
-        breaking([step for n in random.integers(repeats, size=repeats) for step in passes[n]]) for _ in range(500)
-    ]
+    drawn = [breaking([step for n in random.integers(repeats, size=repeats) for step in passes[n]]) for _ in range(500)]
     low, high = np.nanquantile(drawn, (0.05, 0.95))
     return float(low), float(high)
 
@@ -129,7 +127,9 @@ def main() -> None:
     asked.out.write_text("\n".join(report(found, steps, sizes, asked.objective, asked.quick)) + "\n")
 
 
-def report(found: Sequence[tuple[Found, float]], steps: Sequence[Swept], sizes: Sizes, aim: str, quick: bool) -> list[str]:
+def report(
+    found: Sequence[tuple[Found, float]], steps: Sequence[Swept], sizes: Sizes, aim: str, quick: bool
+) -> list[str]:
     rate, (low, high) = breaking(steps), interval(steps, sizes.repeats)
     ratios = np.array([one.rate for one, _ in found]) / rate
     within = int((np.abs(ratios - 1) <= 0.1).sum())

@@ -8,6 +8,7 @@ import pytest
 
 from headgate.domains.adclicks.routes import PostedClick
 from headgate.load.clicks import Clicks
+from headgate.load.tagged import TAG, campaign_of, tag_of
 from headgate.load.target import Target
 
 TARGET = Target("http://127.0.0.1:8000", token="hg_secret")
@@ -66,3 +67,19 @@ def test_another_server_gets_what_it_wants_around_the_clicks(batch: int | None):
     clicks = Clicks(1, TARGET, batch=batch, around=(b'{"inputs":', b"}"))
     inside = msgspec.json.decode(body_of(clicks.request(0, WALL)))["inputs"]
     assert msgspec.convert(inside, PostedClick | list[PostedClick])
+
+
+def test_a_tag_leads_every_name_that_is_kept_and_changes_nothing_else():
+    plain, tagged = Clicks(2000, TARGET, run="r"), Clicks(2000, TARGET, run="r", tag=tag_of("sale"))
+    for number in range(2000):
+        one, other = posted(plain, number), posted(tagged, number)
+        assert other.campaign.startswith(TAG)
+        for name in ("user_id", "session_id", "campaign"):
+            assert getattr(other, name) == f"gameday:sale/{getattr(one, name)}"
+        assert (other.ip, other.device, other.rfm, other.click_id) == (one.ip, one.device, one.rfm, one.click_id)
+        assert campaign_of(other.campaign, other.ip) == other.campaign, "it comes from where only game days come from"
+
+
+def test_who_clicks_cannot_pass_for_a_game_day():
+    assert campaign_of("gameday:sale/campaign-1", "203.0.113.7") == "not-gameday:sale/campaign-1"
+    assert campaign_of("spring", "203.0.113.7") == "spring"

@@ -12,7 +12,7 @@ from headgate.load.generator import Limits, run
 from headgate.load.measured import Measured
 from headgate.load.target import Target
 
-from .servers import answering, ok
+from .servers import Queue, answering, ok
 
 FEW = Limits(connections=2, patience=10)
 
@@ -138,3 +138,18 @@ def test_where_nothing_listens_it_says_what_to_start():
 def test_what_is_no_address_is_refused(address: str):
     with pytest.raises(UsageError, match="write it as http"):
         asked(address, np.zeros(1))
+
+
+@pytest.mark.parametrize(("limit", "what"), [({"drowned": 50}, "slow"), ({"failures": 5}, "failing")])
+def test_a_load_that_is_lost_ends_early_and_what_was_due_is_told(limit: dict[str, int], what: str):
+    """Of what was not due by then there is nothing; nothing that was due is lost sight of."""
+    queue = Queue(100) if what == "slow" else None
+    with answering(lambda number: ok(status="500 Fault" if what == "failing" else "200 OK"), queue) as address:
+        measured = asked(address, np.linspace(0, 20, 20_000), Limits(connections=20, queue=None, **limit))
+    assert measured.ended_early
+    assert not measured.interrupted
+    due = int((measured.status != 0).sum())
+    assert due < 2_000
+    assert (measured.status[:due] != 0).all()
+    assert measured.good.sum() + measured.failed == due
+    assert measured.failed >= 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from headgate.errors import UsageError
-from headgate.load.schedule import SHAPES, Schedule
+from headgate.load.schedule import SHAPES, Path, Schedule
 
 
 def a_second(schedule: Schedule, seed: int = 0) -> np.ndarray:
@@ -38,6 +38,17 @@ def test_spike_is_at_the_rate_for_a_fifth_of_the_time():
     assert counts[:24].mean() == pytest.approx(300, rel=0.1)
     assert counts[25:35].mean() == pytest.approx(900, rel=0.1)
     assert counts[36:].mean() == pytest.approx(300, rel=0.1)
+
+
+def test_a_path_of_ones_own_is_followed():
+    schedule = Schedule(900, 60, Path("night", (0.0, 0.0, 1.0, 0.5)))
+    counts = a_second(schedule)
+    assert counts[:20].sum() == 0
+    assert counts[20:40].mean() == pytest.approx(450, rel=0.05)
+    assert counts[38:42].mean() == pytest.approx(870, rel=0.1)
+    assert counts[-2:].mean() == pytest.approx(460, rel=0.15)
+    with pytest.raises(ValueError, match="its highest is 1"):
+        Path("flat", (0.5, 0.5))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -70,7 +70,8 @@ def judge(measured: Measured, objective: Objective) -> Judged:
     if not number:
         return Judged(0, float("nan"), 0.0, 0.0, 0.0, "", False)
     total = _quantile(measured.latency[sent], objective.quantile)
-    served = _quantile((measured.latency - measured.waited)[measured.good], objective.quantile)
+    started = np.isfinite(measured.waited)
+    served = _quantile((measured.latency - measured.waited)[started], objective.quantile)
     failed, by_default = measured.failed / number, float(measured.pending[sent].sum()) / number
     share = measured.cpu / measured.seconds if measured.seconds else 0.0
     why = "latency" if total > objective.seconds else ""
@@ -85,4 +86,4 @@ def _quantile(latency: NDArray[np.float32], quantile: float) -> float:
     if not len(latency):
         return float("inf")
     found = np.nan_to_num(latency.astype(np.float64), nan=np.inf)
-    return float(np.quantile(found, quantile, method="higher"))
+    return float(np.quantile(found, quantile, method="inverted_cdf"))

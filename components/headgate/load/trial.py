@@ -74,7 +74,7 @@ class Trial:
         """What came of a load; unless `to_the_end`, it ends where the target drowns. Ctrl-C is KeyboardInterrupt."""
         self._loads += 1
         due = schedule.due(self.seed + self._loads)
-        clicks = Clicks(len(due), self.target, seed=self.seed + self._loads, tag=self.tag)
+        clicks = Clicks(len(due), self.target, seed=self.seed, tag=self.tag)
         rate, objective = schedule.rate, self.objective.seconds
         # Twice as many as are busy when answers take as long as they may: a target that keeps up is never waited for.
         connections = min(max(FEWEST, math.ceil(2 * rate * objective)), MOST_CONNECTIONS)

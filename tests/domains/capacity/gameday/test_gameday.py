@@ -1,0 +1,161 @@
+"""`headgate gameday capacity`, from the command line to report, picture and masks, on a server of known capacity."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from headgate.cli import app
+from headgate.domains.capacity.companions import as_of, read_calendar, read_masks
+from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.gameday import report
+from headgate.errors import HeadgateError, UsageError
+from headgate.load import limit
+from headgate.registry import versions
+
+from ....load.servers import Queue, answering, ok
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    (tmp_path / "shop").mkdir()
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with answering(lambda number: ok(), Queue(250)) as url:
+        yield url
+
+
+@pytest.fixture
+def day(
+    load_work: Path, forecaster: Forecaster, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Call]:
+    """The command on the small forecaster; what it raises is raised, the rest answered."""
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(versions, "wanted", lambda *_: SimpleNamespace(number=7, bundle="b7"))
+    monkeypatch.setattr(versions, "fetch", lambda *_: load_work / "bundle")
+    monkeypatch.setattr(limit, "SETTLED", 2)  # a shorter and coarser search
+    monkeypatch.setattr(limit, "FINE", 0.1)
+    one = forecaster.series[0].series
+    event = next(e.event for e in as_of(read_calendar(load_work / "bundle"), forecaster.as_of) if e.kind != "break")
+    quick = ["--objective", "p50=40ms", "--failures", "0.5", "--seconds", "0.4", "--from", "150", "--minutes", "0.02"]
+
+    def call(*arguments: object, series: str = one, event: str = event) -> Result:
+        told = ["gameday", "capacity", "--event", event, "--series", series, *quick, *map(str, arguments)]
+        result = CliRunner().invoke(app, told)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+def reports(tmp_path: Path) -> list[report.GameDay]:
+    return [report.read(path) for path in sorted((tmp_path / "state" / "gameday").glob("*.json"))]
+
+
+def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
+    day: Call, address: str, source: Path, tmp_path: Path, forecaster: Forecaster
+) -> None:
+    done = day("--target", address, "--in", source, "--type", "m7i.2xlarge", "--each", 10, "--author", "ana")
+    assert done.exit_code == 0, done.output
+    (made,) = reports(tmp_path)
+    one = forecaster.series[0]
+    assert made.limited == "target"
+    assert 200 < made.rate < 500, "beyond 250 the queue grows, and in 0.4 s to 40 ms"
+    assert made.units == pytest.approx(made.rate * one.step * 10)
+    assert "Full, m7i.2xlarge carries" in done.output
+    assert made.rehearsal is not None
+    assert made.rehearsal.peak == pytest.approx(0.65 * made.rate)
+    assert made.rehearsal.version == 7
+    assert ("kept all along" in done.output) is (made.rehearsal.broke is None)
+    assert next((tmp_path / "state" / "gameday").glob("*.png")).read_bytes().startswith(b"\x89PNG")
+    planned, corrected = read_masks(source)
+    assert (planned.mask, planned.effect, planned.author) == (corrected.mask, "load-test", "ana")
+    assert made.masks == [planned.mask]
+    assert corrected.applies(one.region, one.service)
+    assert not corrected.applies("elsewhere", one.service)
+    start, end = corrected.span("UTC")
+    assert start <= made.started < made.ended <= end < planned.span("UTC")[1]
+
+
+def test_ctrl_c_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
+    day: Call, source: Path, tmp_path: Path
+) -> None:
+    def answer(number: int) -> bytes:
+        if number == 120:
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+        return ok()
+
+    with answering(answer) as url:
+        done = day("--target", url, "--in", source)
+    assert done.exit_code == 130
+    (made,) = reports(tmp_path)
+    assert (made.limited, made.stopped) == ("interrupted", True)
+    assert "no plan takes it" in done.output
+    planned, corrected = read_masks(source)
+    assert corrected.span("UTC")[1] < planned.span("UTC")[1]
+    assert report.newest(tmp_path / "state", made.series) is None
+
+
+def test_who_refuses_is_told_before_anything_is_masked(day: Call, source: Path) -> None:
+    said = pytest.raises(HeadgateError, match="Name a token with the scope")
+    with answering(lambda number: ok(status="401 Unauthorized")) as url, said:
+        day("--target", url, "--in", source)
+    with pytest.raises(HeadgateError, match="Nothing answers at"):
+        day("--target", "http://127.0.0.1:9", "--in", source)
+    assert read_masks(source) == ()
+
+
+def test_several_series_of_a_region_are_one_mask_and_programs_get_json(day: Call, address: str, source: Path) -> None:
+    seen = [arg for name in ("eu/a/r", "eu/b/r", "us/a/r") for arg in ("--mask-series", name)]
+    done = day("--target", address, "--in", source, "--minutes", 0, "--within", 0.01, "--json", *seen)
+    assert done.exit_code == 1
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["limited"] == "time"
+    assert told["rehearsal"] is None
+    last = {row.mask: row for row in read_masks(source)}
+    assert {(row.region, row.services) for row in last.values()} == {("eu", ("a", "b")), ("us", ("a",))}
+    assert sorted(last) == sorted(told["masks"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "http://192.0.2.1:8000"], "add --yes"),
+        (["--target", "http://127.0.0.1:9", "--utilisation", "2"], "must lie between 0 and 1"),
+        (["--target", "http://127.0.0.1:9", "--objective", "fast"], "write p99=50ms"),
+        (["--target", "http://127.0.0.1:9"], "Say which source is to mask"),
+        (["--target", "http://127.0.0.1:9", "--most", "10"], "lies above --most"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_sent(day: Call, arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        day(*arguments)
+
+
+def test_events_and_series_that_are_not_there_are_named(day: Call, source: Path) -> None:
+    with pytest.raises(UsageError, match="has no event nosuch; it has, for example"):
+        day("--target", "http://127.0.0.1:9", "--in", source, event="nosuch")
+    with pytest.raises(UsageError, match="no series eu/x/y"):
+        day("--target", "http://127.0.0.1:9", "--in", source, series="eu/x/y")
+
+
+def test_a_file_that_is_no_game_day_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / report.FOLDER
+    folder.mkdir()
+    (folder / "x.json").write_bytes(msgspec.json.encode({"event": 1}))
+    with pytest.raises(UsageError, match=r"x.json is no game day"):
+        report.newest(tmp_path, "eu/home/requests")
