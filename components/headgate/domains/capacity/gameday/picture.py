@@ -78,5 +78,6 @@ def _path(axes: Axes, made: GameDay, one: Rehearsal) -> None:
         beside.plot(at[broke], [height[n] for n in broke], "o", color=_RED, ms=5, label="broke")
     beside.axhline(made.milliseconds, color=_GREY, lw=1, ls="--")
     beside.set(ylabel="ms", yscale="log")
+    beside.margins(y=0.2)  # room for the words
     beside.yaxis.set_major_formatter("{x:g}")
     beside.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
