@@ -37,7 +37,7 @@ def test_a_target_that_drowns_is_let_go_early_and_waited_for() -> None:
         on = trial(address, seconds=20.0)
         judged = on.attempt(800)
         assert judged.why == "latency"
-        assert queue.served < 4000, "of 16,000 that were planned"
+        assert queue.served < 1000, "of 16,000 that were planned"
         on.recover()
         assert queue.free - time.monotonic() < AIM.seconds
 

@@ -94,8 +94,11 @@ def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
 def test_ctrl_c_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
     day: Call, source: Path, tmp_path: Path
 ) -> None:
+    under_way = []
+
     def answer(number: int) -> bytes:
         if number == 120:
+            under_way.extend(read_masks(source))
             threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
         return ok()
 
@@ -106,6 +109,7 @@ def test_ctrl_c_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
     assert (made.limited, made.stopped) == ("interrupted", True)
     assert "no plan takes it" in done.output
     planned, corrected = read_masks(source)
+    assert under_way == [planned], "a kill would leave the minutes masked"
     assert corrected.span("UTC")[1] < planned.span("UTC")[1]
     assert report.newest(tmp_path / "state", made.series) is None
 
