@@ -34,6 +34,7 @@ class Sizes:
     days: int = 5
     repeats: int = 10
     seconds: float = 5.0
+    within: float = 900.0  # seconds that a game day may search
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Swept:
 def day(target: Target, aim: str, sizes: Sizes, seed: int, most: float) -> tuple[Found, float]:
     """A game day's search, and how many seconds it took."""
     began = time.monotonic()
-    found = search(trial(target, aim, sizes, seed).attempt, first=50, most=most)
+    on = trial(target, aim, sizes, seed)
+    on.until = began + sizes.within
+    found = search(on.attempt, first=50, most=most)
     return found, time.monotonic() - began
 
 
@@ -109,7 +112,7 @@ def main() -> None:
     from peers.serving import rig
     from peers.serving.state import state
 
-    sizes = Sizes(days=2, repeats=2, seconds=2.0) if asked.quick else Sizes()
+    sizes = Sizes(days=2, repeats=3, seconds=1.0, within=120.0) if asked.quick else Sizes()
     found: list[tuple[Found, float]] = []
     steps: list[Swept] = []
     with state() as at, rig.redis() as (_, url):

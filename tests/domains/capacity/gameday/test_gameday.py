@@ -18,7 +18,8 @@ from headgate.domains.capacity.companions import as_of, read_calendar, read_mask
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.gameday import report
 from headgate.errors import HeadgateError, UsageError
-from headgate.load import limit
+from headgate.load.objective import Judged
+from headgate.load.trial import Trial
 from headgate.registry import versions
 
 from ....load.servers import Queue, answering, ok
@@ -46,8 +47,6 @@ def day(
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(versions, "wanted", lambda *_: SimpleNamespace(number=7, bundle="b7"))
     monkeypatch.setattr(versions, "fetch", lambda *_: load_work / "bundle")
-    monkeypatch.setattr(limit, "SETTLED", 2)  # a shorter and coarser search
-    monkeypatch.setattr(limit, "FINE", 0.1)
     one = forecaster.series[0].series
     event = next(e.event for e in as_of(read_calendar(load_work / "bundle"), forecaster.as_of) if e.kind != "break")
     quick = ["--objective", "p50=40ms", "--failures", "0.5", "--seconds", "0.4", "--from", "150", "--minutes", "0.02"]
@@ -67,14 +66,17 @@ def reports(tmp_path: Path) -> list[report.GameDay]:
 
 
 def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
-    day: Call, address: str, source: Path, tmp_path: Path, forecaster: Forecaster
+    day: Call, address: str, source: Path, tmp_path: Path, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The steps of the search are those of a steep limit, so that it takes no time; the rehearsal is a real load."""
+    steep = lambda _, rate: Judged(1000, 0.06, 0.0, 0.0, 0.1, "latency" if rate > 300 else "", False)  # noqa: E731
+    monkeypatch.setattr(Trial, "attempt", steep)
     done = day("--target", address, "--in", source, "--type", "m7i.2xlarge", "--each", 10, "--author", "ana")
     assert done.exit_code == 0, done.output
     (made,) = reports(tmp_path)
     one = forecaster.series[0]
     assert made.limited == "target"
-    assert 200 < made.rate < 500, "beyond 250 the queue grows, and in 0.4 s to 40 ms"
+    assert made.rate == pytest.approx(300, rel=0.03)
     assert made.units == pytest.approx(made.rate * one.step * 10)
     assert "Full, m7i.2xlarge carries" in done.output
     assert made.rehearsal is not None
