@@ -152,6 +152,7 @@ def report(
         f"within 10 % of it; their ratios are {ratios.min():.3f} to {ratios.max():.3f}, their spread (standard deviation over "
         f"mean) {ratios.std(ddof=1) / ratios.mean():.1%}.",
         "",
+        *(["A quick run, on a machine that others used: it tells only that everything runs.", ""] if quick else []),
         *(
             [
                 "The grid does not hold the breaking rate: the machine was not quiet, or the first game day was wrong.",

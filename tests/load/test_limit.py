@@ -95,6 +95,20 @@ def test_what_ends_early_keeps_what_was_tried(end: type[BaseException], limited:
     assert one.rate == pytest.approx(800, rel=0.3)
 
 
+def test_what_ends_early_is_not_fooled_by_pauses_at_low_rates() -> None:
+    paused, kept, broken = [True, False, False], [False], [True, True]
+    outcomes = iter([*paused, *paused, *kept, *kept, *broken])  # at 100, 200, 400, 800 and 1600
+
+    def attempt(rate: float) -> Judged:
+        broke = next(outcomes, None)
+        if broke is None:
+            raise Over
+        return verdict("latency" if broke else "")
+
+    one = found(attempt, first=100)
+    assert (one.limited, one.rate) == ("time", pytest.approx(np.sqrt(800 * 1600)))
+
+
 def test_a_target_that_dies_ends_it_with_the_reason_and_one_that_never_lived_is_an_error() -> None:
     def dies(rate: float) -> Judged:
         if rate > 300:

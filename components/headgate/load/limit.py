@@ -149,14 +149,23 @@ def _settle(step: Callable[[float], Step], broken: float, most: float, near: lis
 
 
 def _estimate(found: Found, near: list[tuple[float, bool]]) -> None:
-    """The limit from the rates that it settled on; where the search ended before, from the bracket that it had."""
+    """The limit from the rates that it settled on; where the search ended before, from all that was tried."""
     tried = near or [(step.rate, step.broke) for step in found.steps]
     broken, kept = ([rate for rate, broke in tried if broke is side] for side in (True, False))
     found.low, found.high = min(broken, default=math.nan), max(kept, default=math.nan)
     if near:
         found.rate = float(np.exp(np.mean([np.log(rate) for rate, _ in near])))
     elif found.limited != "most" and broken and kept:
-        found.rate = math.sqrt(found.low * found.high)
+        found.rate = _cut(tried)
     late = [step.judged.ours for step in found.steps if step.broke][-SETTLED:]
     if found.limited == "target" and sum(late) > len(late) / 2:
         found.limited = "generator"
+
+
+def _cut(tried: list[tuple[float, bool]]) -> float:
+    """The rate that tells those that broke from those that did not with the fewest exceptions, in the middle of all
+    that do; `tried` has some of both."""
+    rates = np.unique([rate for rate, _ in tried])
+    cuts = np.sqrt(rates[1:] * rates[:-1]) if len(rates) > 1 else rates
+    wrong = np.array([sum(broke == (rate < cut) for rate, broke in tried) for cut in cuts])
+    return float(np.exp(np.mean(np.log(cuts[wrong == wrong.min()]))))
