@@ -1,6 +1,6 @@
 """Game days: is the breaking rate that they find that of a slow sweep?
 
-    python benchmarks/gameday.py [--quick] [--objective p99=50ms] [--workers 1] [--out FILE]
+    python benchmarks/gameday.py [--quick] [--days 5] [--repeats 10] [--seconds 5] [--objective p99=50ms] [--out FILE]
 
 A real `headgate serve adclicks` with a champion of the real net's shape and a real Redis. Independent game days (their
 searches, with seeds of their own) come in turns with parts of a slow sweep: a fixed grid of rates from 30 % below the
@@ -15,7 +15,7 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,9 @@ def table(steps: Sequence[Swept]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: to see that everything runs")
+    parser.add_argument("--days", type=int, help="game days")
+    parser.add_argument("--repeats", type=int, help="of each rate of the sweep")
+    parser.add_argument("--seconds", type=float, help="of a step")
     parser.add_argument("--objective", default="p99=50ms")
     parser.add_argument("--deadline-ms", default="100", help="Redis's; the machine's own noise is no limit of adclicks")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -113,6 +116,8 @@ def main() -> None:
     from peers.serving.state import state
 
     sizes = Sizes(days=2, repeats=3, seconds=1.0, within=120.0) if asked.quick else Sizes()
+    given = {name: value for name in ("days", "repeats", "seconds") if (value := getattr(asked, name))}
+    sizes = replace(sizes, **given)
     found: list[tuple[Found, float]] = []
     steps: list[Swept] = []
     with state() as at, rig.redis() as (_, url):
@@ -141,7 +146,7 @@ def report(
     lines = [
         "# Game days against a slow sweep",
         "",
-        f"    python benchmarks/gameday.py{' --quick' if quick else ''}",
+        f"    python benchmarks/gameday.py {' '.join(sys.argv[1:])}".rstrip(),
         "",
         f"{platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}. One worker of `headgate serve "
         f"adclicks`, Redis on a socket, the generator on the same cores. Objective {aim}; steps of {sizes.seconds:g} s. The "
