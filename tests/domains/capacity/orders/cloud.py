@@ -1,7 +1,8 @@
 """EC2 and Auto Scaling over HTTP: moto's, and the capacity reservations that moto has not.
 
 A reservation is made once a `ClientToken`, as EC2 does it, and found again by its tags. The next `refusals` (code,
-message), each for an action, are answered instead; every request that writes is noted.
+message), each for an action, are answered instead; every request that writes is noted. The next `lose` reservations
+are made, and answered as a failure.
 """
 
 import threading
@@ -15,6 +16,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 XMLNS = "http://ec2.amazonaws.com/doc/2016-11-15/"
+FAILING = ("RequestLimitExceeded", "InternalError", "InternalFailure")
 WRITES = ("CreateCapacityReservation", "PutScheduledUpdateGroupAction")
 
 
@@ -33,6 +35,7 @@ class Cloud:
         self.refuse: Callable[[dict[str, str]], tuple[str, str] | None] = lambda asked: None
         self.asked: list[dict[str, str]] = []
         self.forgetful = False
+        self.lose = 0
 
     def close(self) -> None:
         self.server.shutdown()
@@ -55,6 +58,9 @@ class Cloud:
             known = None if self.forgetful else self.reservations.get(asked["ClientToken"])
             made = known or {**asked, "id": f"cr-{uuid4().hex[:17]}"}
             self.reservations[asked["ClientToken"] if known or not self.forgetful else made["id"]] = made
+            if self.lose:
+                self.lose -= 1
+                return _error(start, action, "InternalFailure", "An internal error has occurred")
             inner = f"<capacityReservationId>{made['id']}</capacityReservationId>"
             return _xml(start, action, f"<capacityReservation>{inner}</capacityReservation>")
         if action == "DescribeCapacityReservations":
@@ -77,7 +83,7 @@ def _xml(start: Any, action: str, inner: str) -> list[bytes]:
 
 def _error(start: Any, action: str, code: str, message: str) -> list[bytes]:
     start(
-        "503 Service Unavailable" if code == "RequestLimitExceeded" else "400 Bad Request",
+        "503 Service Unavailable" if code in FAILING else "400 Bad Request",
         [("Content-Type", "text/xml")],
     )
     error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"

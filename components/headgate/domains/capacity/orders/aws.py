@@ -13,7 +13,7 @@ from typing import Any
 
 from headgate.domains.capacity.orders.fleet import HOURS
 from headgate.domains.capacity.orders.plan import Order
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, UsageError
 
 #: The tag of a reservation that says which order it is.
 TAG = "headgate:order"
@@ -29,27 +29,42 @@ _NONE_LEFT = ("InsufficientInstanceCapacity", "InsufficientCapacity", "Insuffici
 _CLOSED = (
     "AuthFailure",
     "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
     "UnrecognizedClientException",
+    "MissingAuthenticationToken",
+    "IncompleteSignature",
+    "SignatureDoesNotMatch",
 )
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeTooSkewed")
 _DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+
+#: EC2 appends a blob of hundreds of letters to what it denies.
+_BLOB = "Encoded authorization failure message"
+
+_AGAIN = "run the same command again: it goes on from here"
 
 
 class Refused(HeadgateError):
     """AWS does not take this order; others it may."""
 
 
+class Unsettled(Refused):
+    """Nobody knows whether AWS took this order: it must be asked about before it is ordered again."""
+
+
 def reserve(order: Order, start: datetime, token: str, doubtful: bool) -> str:
     """The id of the reservation of an order, made now, or before if it is `doubtful` whether it was."""
-    ec2 = _client("ec2", order.region)
+    if doubtful:
+        try:
+            with _in_words(order):
+                ec2 = _client("ec2", order.region)
+                found = ec2.describe_capacity_reservations(Filters=[{"Name": f"tag:{TAG}", "Values": [token]}])
+        except Refused as refused:
+            raise Unsettled(f"whether it was ordered before cannot be asked: {refused}") from refused
+        if found["CapacityReservations"]:
+            return str(found["CapacityReservations"][0]["CapacityReservationId"])
     with _in_words(order):
-        if doubtful:
-            found = ec2.describe_capacity_reservations(Filters=[{"Name": f"tag:{TAG}", "Values": [token]}])
-            if found["CapacityReservations"]:
-                return str(found["CapacityReservations"][0]["CapacityReservationId"])
-        made = ec2.create_capacity_reservation(**_asked(order, start, token))
-        return str(made["CapacityReservation"]["CapacityReservationId"])
+        made = _client("ec2", order.region).create_capacity_reservation(**_asked(order, start, token))
+    return str(made["CapacityReservation"]["CapacityReservationId"])
 
 
 def dry_run(order: Order, start: datetime, token: str) -> None:
@@ -114,40 +129,70 @@ def _client(service: str, region: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    retries = {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", 10))}
-    return boto3.client(
-        service, region_name=region, config=Config(retries=retries, connect_timeout=10, read_timeout=60)
+    told = os.environ.get("AWS_MAX_ATTEMPTS", "10")
+    if not told.isdecimal() or not int(told):
+        raise UsageError(f"AWS_MAX_ATTEMPTS is {told!r}: set it to a whole number from 1 on.")
+    settings = Config(
+        retries={"mode": "standard", "total_max_attempts": int(told)}, connect_timeout=10, read_timeout=60
     )
+    try:
+        return boto3.client(service, region_name=region, config=settings)
+    except ValueError as error:  # of an address that is none
+        raise UsageError(f"boto3 cannot be set up ({error}): mend AWS_ENDPOINT_URL, or unset it.") from error
 
 
 @contextmanager
 def _in_words(order: Order) -> Iterator[None]:
     """Turn what boto3 raises into Refused for this order alone, or HeadgateError where no order can be placed."""
     from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except boto.ClientError as error:
-        code, said = (error.response["Error"].get(name, "") for name in ("Code", "Message"))
-        if code in _CLOSED:
-            raise HeadgateError(
-                "AWS does not accept the credentials: renew them, and run the command again."
-            ) from error
-        if code in _DENIED:
-            text = f"AWS does not allow it ({said}): allow CreateCapacityReservation, PutScheduledUpdateGroupAction"
-        elif code in _QUOTAS:
-            text = f"the quota of the account is too small ({said}): ask for more in Service Quotas"
-        elif code in _NONE_LEFT:
-            text = f"AWS has no such capacity in {order.zone} then ({said}): take another zone or type"
-        elif code in _THROTTLED:
-            text = "AWS throttled every attempt: run the command again in some minutes"
-        else:
-            text = f"AWS refused it ({code}: {said})"
-        raise Refused(text) from error
-    except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError) as error:
+        raise _refusal(error, order) from error
+    except (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.ProfileNotFound,
+        boto.NoAuthTokenError,
+    ) as error:
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        raise HeadgateError(f"There are no AWS credentials: {remedy}.") from error
+        raise HeadgateError(f"There are no AWS credentials ({_short(error)}): {remedy}, and {_AGAIN}.") from error
+    except (boto.SSOError, boto.TokenRetrievalError) as error:
+        raise HeadgateError(f"The AWS login is over ({_short(error)}): `aws sso login`, and {_AGAIN}.") from error
     except (boto.HTTPClientError, boto.ConnectionError) as error:
-        raise HeadgateError("AWS does not answer: check the network and AWS_ENDPOINT_URL, and run it again.") from error
+        remedy = "check the network and AWS_ENDPOINT_URL"
+        raise HeadgateError(f"AWS does not answer ({_short(error)}): {remedy}, and {_AGAIN}.") from error
+    except ResponseParserError as error:
+        remedy = "check AWS_ENDPOINT_URL and proxies"
+        raise HeadgateError(f"What answers is not AWS: {remedy}, and {_AGAIN}.") from error
     except boto.BotoCoreError as error:
-        raise Refused(f"the order cannot be made ({error})") from error
+        raise Refused(f"the order cannot be made ({_short(error)}): mend the fleet file and plan again") from error
+
+
+def _refusal(error: Any, order: Order) -> HeadgateError:
+    """What a botocore ClientError means in words; Unsettled where AWS itself failed and may have taken the order."""
+    code, said = error.response["Error"].get("Code", ""), _short(error.response["Error"].get("Message", ""))
+    if code in _EXPIRED:
+        remedy = "renew them, or set the clock of this machine"
+        return HeadgateError(f"The AWS credentials have expired ({code}): {remedy}, and {_AGAIN}.")
+    if code in _CLOSED:
+        return HeadgateError(f"AWS does not accept the credentials ({code}): renew them, and {_AGAIN}.")
+    if code in _DENIED:
+        return Refused(f"AWS does not allow {error.operation_name} ({said}): let its policy allow it, and run it again")
+    if code in _QUOTAS:
+        return Refused(f"the quota of the account is too small ({said}): ask for more in Service Quotas")
+    if code in _NONE_LEFT:
+        return Refused(f"AWS has no such capacity in {order.zone} then ({said}): take another zone or type")
+    if code in _THROTTLED:
+        return Refused("AWS throttled every attempt: run the command again in some minutes")
+    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+        return Unsettled(f"AWS failed ({code}: {said}): run the command again, which first asks what came of it")
+    return Refused(f"AWS refused it ({code}: {said})")
+
+
+def _short(said: object) -> str:
+    """What AWS or boto3 says, as a part of a sentence."""
+    return " ".join(str(said).partition(_BLOB)[0].split()).rstrip(".:")

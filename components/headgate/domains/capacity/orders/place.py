@@ -3,7 +3,8 @@
 Before a call the ledger is told that a line is being ordered, after it what came of it. A line without an answer is
 asked about first (a reservation carries its line as a tag) and then ordered again with the same `ClientToken`, which
 makes EC2 answer with the reservation that is there. A scheduled action is known by its name: writing it again writes
-the same. Lines that are refused are told in words, and do not keep the others from being placed.
+the same. Lines that are refused are told in words, and do not keep the others from being placed. A line of which AWS
+does not say what came stays in doubt in the ledger.
 """
 
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from headgate.domains.capacity.orders.aws import Refused, dry_run, reserve, resize
+from headgate.domains.capacity.orders.aws import Refused, Unsettled, dry_run, reserve, resize
 from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, Placed, placed
 from headgate.domains.capacity.orders.plan import Order, Plan
 from headgate.errors import HeadgateError, UsageError
@@ -32,6 +33,7 @@ class Line:
     outcome: str
     words: str = ""
     reference: str = ""
+    settled: bool = True  # whether AWS said what came of it; if not, the next run asks
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,10 @@ def place(
                 if (plan.id, order.line) not in known.begun:
                     ledger.append(entry, lease)
                 line = _ask(order, plan, doubtful=(plan.id, order.line) in known.begun)
-                what: Any = REFUSED if line.outcome == "refused" else ORDERED
-                details = {**entry.details, "reference": line.reference}
-                ledger.append(replace(entry, what=what, why=line.words or entry.why, details=details), lease)
+                if line.settled:
+                    what: Any = REFUSED if line.outcome == "refused" else ORDERED
+                    details = {**entry.details, "reference": line.reference}
+                    ledger.append(replace(entry, what=what, why=line.words or entry.why, details=details), lease)
             lines.append(line)
             told(line)
     return Report(plan.id, tuple(lines))
@@ -152,7 +155,7 @@ def _ask(order: Order, plan: Plan, doubtful: bool) -> Line:
             return Line(order, "placed", reference=resize(order, _start(order)))
         return Line(order, "placed", reference=reserve(order, _start(order), token(plan, order), doubtful))
     except Refused as refused:
-        return Line(order, "refused", str(refused))
+        return Line(order, "refused", str(refused), settled=not isinstance(refused, Unsettled))
 
 
 def _entry(plan: Plan, order: Order) -> Entry:
