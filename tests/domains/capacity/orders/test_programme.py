@@ -1,6 +1,7 @@
 """The programme against every fleet there is, its shortage against sums, its limits and their words."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -20,7 +21,7 @@ from headgate.domains.capacity.orders.solve import cost, solve, whole
 from headgate.domains.capacity.orders.words import prices
 from headgate.errors import DataRefused
 
-from .worlds import Floats, case, fleet, kind, needs, planned, service
+from .worlds import MONDAY, Floats, case, fleet, kind, needs, planned, service
 
 
 def cheapest(need: Floats, floor: float, missing: float, held: int, cvar: bool) -> float:
@@ -140,3 +141,30 @@ def test_a_quota_costs_what_it_says() -> None:
     saved = relaxed.cost - programme.relax(more).cost
     assert saved > 0
     assert said.saves == pytest.approx(8 * saved, rel=0.05)  # a step of one vCPU, told for an instance of eight
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_plan_is_made_without_a_warning_whatever_fresh_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that was just given is of any content: here of infinities of both signs, whose sum is no number."""
+    empty = np.empty
+
+    def dirty(*arguments: Any, **named: Any) -> Any:
+        given = empty(*arguments, **named)
+        if given.dtype == float:
+            given.flat[::2], given.flat[1::2] = np.inf, -np.inf
+        return given
+
+    monkeypatch.setattr(np, "empty", dirty)
+    told = fleet(2, ramps={"m7": Ramp(add=30, remove=30)}, quotas=[Quota(family="m", region="eu", vcpus=10_000)])
+    assert planned(told, weeks=3, gap=0.1).mixes
+
+
+def test_a_plan_of_one_week_has_no_step_that_a_ramp_could_forbid() -> None:
+    plan = planned(fleet(1, ramps={"m7": Ramp(add=1, remove=1)}), weeks=1)
+    assert sum(pool.running[0] for pool in plan.pools) > 1
+
+
+def test_a_floor_without_any_type_to_run_on_is_told() -> None:
+    late = kind(first_week=MONDAY + timedelta(weeks=1))
+    with pytest.raises(DataRefused, match="in some week a service has no type that can be had"):
+        planned(fleet(1, types={"m7": late}), weeks=2)

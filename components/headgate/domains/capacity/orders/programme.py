@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from headgate.calibration.budget import cvxpy
 from headgate.domains.capacity.orders.case import Case
 from headgate.domains.capacity.orders.shortage import lines
+from headgate.errors import DataRefused
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -92,12 +93,20 @@ def pools(case: Case, running: Any, whole: bool) -> Pools:
             rows[name] = sign * steps <= np.where(np.isfinite(most), most, far)[:, None] + slack[name]
     dearest = PENALTY * float(case.on_demand.max())
     cost = (
-        cp.sum(cp.multiply(case.beginning, begun))
-        + case.on_demand @ cp.sum(extra, axis=1)
+        summed(begun, case.beginning)
+        + summed(extra, np.repeat(case.on_demand[:, None], shape[1], axis=1))
         + float(case.reserved @ case.held.sum(axis=1))
-        + dearest * sum((cp.sum(one) for one in slack.values()), start=0.0)
+        + dearest * sum((summed(one, np.ones(one.shape)) for one in slack.values() if one.size), start=0.0)
     )
     return Pools(begun, extra, slack, cost, rows)
+
+
+def summed(what: Any, weights: Floats) -> Any:
+    """The sum of an expression [a, b] with weights [a, b].
+
+    Not by cp.sum: to learn a shape it adds up memory that nobody wrote to, and numpy warns of what is there by chance.
+    """
+    return weights.ravel() @ cvxpy().vec(what, order="C")
 
 
 def by_cells(case: Case, whole: bool) -> tuple[Any, Pools, dict[str, Any], Any]:
@@ -115,16 +124,24 @@ def by_cells(case: Case, whole: bool) -> tuple[Any, Pools, dict[str, Any], Any]:
         missing = cp.Variable((len(case.services), shape[1]), nonneg=True)
         there = (case.carried @ x)[told.service, told.week]
         rows["missing"] = missing[told.service, told.week] >= told.height - cp.multiply(told.slope, there)
-        cost = cost + case.missing @ cp.sum(missing, axis=1)
+        cost = cost + summed(missing, np.repeat(case.missing[:, None], shape[1], axis=1))
     return x, shared, rows, cost
 
 
 def relax(case: Case) -> Relaxed:
-    """Solve the programme with parts of instances and lots allowed: a lower bound, and every constraint's price."""
+    """Solve the programme with parts of instances and lots allowed: a lower bound, and every constraint's price.
+
+    Raises DataRefused where a service with a floor has nothing to run on.
+    """
     cp = cvxpy()
     x, shared, rows, cost = by_cells(case, whole=False)
     problem = cp.Problem(cp.Minimize(cost), [*shared.rows.values(), *rows.values()])
     problem.solve(solver=cp.HIGHS)
+    if x.value is None:  # quotas and ramps can be broken: all that is left is that nothing is there to run on
+        raise DataRefused(
+            "No fleet keeps every floor: in some week a service has no type that can be had. "
+            "Give it another type in `units`, or look at `first_week`."
+        )
     shape = shared.begun.shape
 
     def dual(name: str, like: tuple[int, ...]) -> Floats:

@@ -78,7 +78,7 @@ def refuse_broken(case: Case, broken: dict[str, Floats]) -> None:
     """Raise DataRefused in words where limits had to be broken."""
     words = []
     for name, by in broken.items():
-        for row in np.flatnonzero(by.max(axis=1) > 1e-4):
+        for row in np.flatnonzero(by.max(axis=1, initial=0.0) > 1e-4):
             week = int(by[row].argmax())
             worst, skip = by[row, week], len(case.weeks) - by.shape[1]
             where = case.limits[row].name if name == "quota" else " in ".join(reversed(case.pools[row]))
