@@ -56,7 +56,7 @@ def forecast(
     _refuse_other_than(out, ".csv", ".parquet")
     asked = _levels(quantiles)
     number, forecaster = _load(domain, version)
-    known = calendar_of(forecaster, calendar)
+    known = calendar_of(calendar)
     first, last = _instant(start), _instant(end)
     said = forecaster.forecast(series, first, last, step=_step(step), levels=asked, calendar=known)
     columns = {f"q{100 * level:04.1f}".replace(".0", "").replace(".", "_"): said.quantiles[level] for level in asked}
@@ -116,7 +116,7 @@ def explain(
     if out is not None:
         _refuse_other_than(out, ".png")
     _, forecaster = _load(domain, version)
-    known = calendar_of(forecaster, calendar)
+    known = calendar_of(calendar)
     found = take_apart(forecaster, series, _instant(start), _instant(end), known)
     if out is not None:
         picture(forecaster, series, _instant(start), _instant(end), known, out)
@@ -144,7 +144,7 @@ def whatif(
     from headgate.domains.capacity.explain import moved, what_if
 
     number, forecaster = _load(domain, version)
-    planned = calendar_of(forecaster, calendar)
+    planned = calendar_of(calendar)
     other = moved(
         forecaster.calendar if planned is None else planned,
         event,
@@ -249,7 +249,7 @@ def headroom(
         refuse_folder(out)
     price = prices(cost or [])
     number, forecaster = _load(domain, version)
-    known = calendar_of(forecaster, calendar)
+    known = calendar_of(calendar)
     wanted = asked(forecaster, series or [], price)
     names = list(wanted)
     found, certified = plan(forecaster, names, _instant(start), _instant(end), list(wanted.values()), risk, known)
@@ -309,7 +309,7 @@ def _load(domain: str, wanted: str) -> "tuple[int, Forecaster]":
     return version.number, Forecaster(versions.fetch(version, here))
 
 
-def calendar_of(forecaster: "Forecaster", folder: Path | None) -> Any:
+def calendar_of(folder: Path | None) -> Any:
     """The calendar of a folder as it is known now; None for the version's own."""
     if folder is None:
         return None

@@ -103,7 +103,7 @@ def plan(
     number, bundle, forecaster = _load(domain, version)
     entries = Ledger(here).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
-    known = calendar_of(forecaster, calendar)
+    known = calendar_of(calendar)
     days = mondays(start.date() if start else demand.first_week(forecaster.as_of), weeks)
     drawn = demand.drawn(forecaster, told, days, known)
     made = make(
