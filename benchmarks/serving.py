@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--clicks", type=int, help="in each run of a pair")
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--rounds", type=int, help="of closed loops of the peers")
+    parser.add_argument("--fewer", type=int, help="clicks at the lower rates, and of each peer")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "headgate-serving-benchmark")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     asked = parser.parse_args()
@@ -52,7 +54,8 @@ def main() -> None:
     from peers.serving.rig import Sizes
 
     sizes = Sizes.smoke() if asked.smoke else Sizes()
-    sizes = replace(sizes, clicks=asked.clicks or sizes.clicks, pairs=asked.pairs or sizes.pairs, work=asked.work)
+    given = {name: value for name in ("clicks", "pairs", "rounds", "fewer") if (value := getattr(asked, name))}
+    sizes = replace(sizes, work=asked.work, **given)
     asked.work.mkdir(parents=True, exist_ok=True)
     for part in asked.part or PARTS:
         began = time.perf_counter()

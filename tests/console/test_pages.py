@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,7 +23,7 @@ from headgate.serving import app as serving_app
 from headgate.settings import Settings
 
 from ..serving import real
-from .conftest import MOVED, ORIGIN, SALE, VERDICT, WINDOW, keep
+from .conftest import HOME, MOVED, ORIGIN, SALE, VERDICT, WINDOW, keep
 
 
 def figure(page: str) -> Any:
@@ -81,6 +82,24 @@ def test_what_is_saved_is_a_revision_and_the_forecast_follows_it(client: Any, he
     assert after["lines"][0]["values"][on] > 1.3 * before["lines"][0]["values"][on]
 
 
+def test_an_event_is_not_moved_to_where_nobody_plans(client: Any, here: Settings) -> None:
+    answer = save(client, start="2199-02-23T00:00", end="2199-02-24T00:00")
+    assert (answer.status_code, len(rows(here))) == (422, 1)
+    assert "correct its start" in answer.text
+
+
+def test_a_reason_is_one_line(client: Any, here: Settings) -> None:
+    save(client, reason=" The supplier\r\n is late. ")
+    assert rows(here)[-1].reason == "The supplier is late."
+
+
+def test_live_shows_what_is_near_of_an_event_that_lasts(client: Any, here: Settings) -> None:
+    start, end = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-90, 90))
+    add(Path(str(here.calendar)), "long", Signature("ana"), kind="promotion", start=start, end=end)
+    page = client.get("/console/capacity/live", params={"series": HOME})
+    assert page.status_code == 200, page.text
+
+
 def test_a_change_upon_an_older_revision_is_refused_in_words(client: Any, here: Settings) -> None:
     save(client)
     refused = save(client, start="2026-02-24T00:00", end="2026-02-25T00:00")
@@ -98,6 +117,11 @@ def test_a_change_upon_an_older_revision_is_refused_in_words(client: Any, here: 
         ("start", "tomorrow", "is no time"),
         ("intensity", "much", "is no number"),
         ("intensity", "-1", "intensity does not fit"),
+        ("intensity", "1e308", "1 is a usual one"),
+        ("end", "2036-02-24T00:00", "correct its end"),
+        ("start", "1999-02-24T00:00", "correct its end"),
+        ("reason", "x" * 501, "at most 500 letters"),
+        ("reason", "late\u202e", "of one line"),
         ("seen", "", "not seen the forecast"),
         ("seen", "another@1", "not seen the forecast"),
         ("event", "nothing", "plans no event"),

@@ -1,8 +1,8 @@
 """The rate at which a target breaks its objective: up by doubling, then up and down around the limit.
 
-A machine that pauses for a moment breaks an objective at any rate. So what breaks is tried again, and two of three
-count. And near the limit no single rate counts: it goes up where the objective was kept and down where it was not, in
-steps that are halved whenever the direction turns and doubled again where it does not for long. What it settles around
+A machine that pauses for a moment breaks an objective at any rate. So on the way up what breaks is tried again, and two
+of three count. Near the limit no single rate counts: it goes up where the objective was kept and down where it was not,
+in steps that are halved whenever the direction turns and doubled again where it does not for long. What it settles around
 is the rate that breaks as often as not (Dixon & Mood, 1948); the estimate is the geometric mean of the rates that it
 settled on.
 """
@@ -133,7 +133,7 @@ def _settle(step: Callable[[float], Step], broken: float, most: float, near: lis
     for _ in range(LONGEST):
         at = min(max(at, math.log(LOWEST)), math.log(most))
         rate = math.exp(at)
-        broke = _breaks(step, rate)
+        broke = step(rate).broke
         if width <= FINE:
             near.append((rate, broke))
         if outcomes and outcomes[-1] != broke:

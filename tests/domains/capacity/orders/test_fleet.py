@@ -1,6 +1,6 @@
 """The fleet file: what is wrong is named; and who may be ordered by."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import yaml
 
 from headgate.domains.capacity.forecaster import Forecaster
 from headgate.domains.capacity.orders.case import mondays
-from headgate.domains.capacity.orders.demand import drawn, first_week, refuse_unjudged
+from headgate.domains.capacity.orders.demand import drawn, first_day, refuse_unjudged
 from headgate.domains.capacity.orders.example import example
 from headgate.domains.capacity.orders.fleet import read
 from headgate.errors import DataRefused, UsageError
@@ -24,7 +24,7 @@ def file(tmp_path: Path, forecaster: Forecaster) -> Path:
 
 def test_the_example_is_a_fleet_for_the_series_of_a_version(file: Path, forecaster: Forecaster) -> None:
     told = read(file)
-    weeks = mondays(first_week(forecaster.as_of), 2)
+    weeks = mondays(first_day(None, forecaster.as_of), 2)
     assert weeks[0].weekday() == 0
     demand = drawn(forecaster, told, weeks)
     assert demand.load.values.shape == (400, len(forecaster.series), 2)
@@ -34,8 +34,12 @@ def test_the_example_is_a_fleet_for_the_series_of_a_version(file: Path, forecast
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("types", "m7i.2xlarge", "on_demand"), "cheap", r"types\[...\].on_demand: expected `float`, got `str`"),
+        (("types", "m7i.2xlarge", "on_demand"), "cheap", r"types.m7i.2xlarge.on_demand: expected `float`, got `str`"),
         (("types", "m7i.2xlarge", "lot"), 0, "types.m7i.2xlarge: vcpus, lot and commitment_weeks must be at least 1"),
+        (("types", "m7i.2xlarge", "on_demand"), float("inf"), "types.m7i.2xlarge.on_demand: inf is no number"),
+        (("types", "m7i.2xlarge", "speed"), float("nan"), "types.m7i.2xlarge.speed: nan is no number"),
+        (("types", "m7i.2xlarge", "vcpus"), 10**40, r"types.m7i.2xlarge.vcpus: 1e\+40 is no number"),
+        (("types", "m7i.2xlarge", "lead_weeks"), 10**9, "lead_weeks and commitment_weeks must be at most 520"),
         (("shortage", "measure"), "mean", "shortage.measure: invalid enum value 'mean'"),
         (("use_after",), 2, "use_after: it must lie between 0 and 1"),
         (("group",), "{service}", "group: it must tell services, zones and types apart"),
@@ -51,6 +55,15 @@ def test_a_field_that_is_wrong_is_named(file: Path, path: tuple[str, ...], value
     file.write_text(yaml.safe_dump(told))
     with pytest.raises(UsageError, match=said):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "is no fleet"), ("[]", "is no fleet"), ("currency: USD\ncurrency: EUR", "currency stands")]
+)
+def test_what_is_no_fleet_is_said(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "fleet.yaml").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        read(tmp_path / "fleet.yaml")
 
 
 def entry(what: str, ruling: str = "", version: int = 3) -> Entry:
@@ -74,5 +87,13 @@ def test_only_a_version_that_passed_its_gate_is_ordered_by() -> None:
 
 
 def test_weeks_begin_on_the_monday_after_all_that_was_known() -> None:
-    assert str(first_week(datetime(2026, 2, 16, tzinfo=UTC))) == "2026-02-16"
-    assert str(first_week(datetime(2026, 2, 17, tzinfo=UTC))) == "2026-02-23"
+    assert str(first_day(None, datetime(2026, 2, 16, tzinfo=UTC))) == "2026-02-16"
+    assert str(first_day(None, datetime(2026, 2, 17, tzinfo=UTC))) == "2026-02-23"
+
+
+def test_a_plan_begins_on_the_day_that_is_asked_for_where_a_forecast_is_made_for_it() -> None:
+    as_of = datetime(2026, 2, 17, tzinfo=UTC)
+    assert first_day(date(2026, 2, 25), as_of) == date(2026, 2, 25)
+    for asked, said in ((date(2026, 2, 16), "lies before"), (date(9999, 12, 31), "no forecast reaches so far")):
+        with pytest.raises(UsageError, match=said):
+            first_day(asked, as_of)

@@ -104,7 +104,7 @@ def plan(
     entries = Ledger(here).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
     known = calendar_of(calendar)
-    days = mondays(start.date() if start else demand.first_week(forecaster.as_of), weeks)
+    days = mondays(demand.first_day(start.date() if start else None, forecaster.as_of), weeks)
     drawn = demand.drawn(forecaster, told, days, known)
     made = make(
         told,
@@ -135,7 +135,8 @@ def plan(
     _answer(
         made,
         json,
-        f"{_summary(made)}\nThe plan is in {out}. `headgate orders place capacity --plan {out}` shows its orders.",
+        "\n".join([_summary(made), *_but(made, gap)])
+        + f"\nThe plan is in {out}. `headgate orders place capacity --plan {out}` shows its orders.",
     )
 
 
@@ -155,7 +156,12 @@ def place(
     plan: PlanFile = None,
     place: Annotated[bool, typer.Option("--place", help="Order. Without it nothing is ordered.")] = False,
     ask: Annotated[bool, typer.Option(help="Without --place: ask EC2, by DryRun, whether it would be let to.")] = True,
-    deadline: Annotated[float, typer.Option(min=1, help="Seconds after which it stops, to be run again.")] = 600.0,
+    deadline: Annotated[
+        float,
+        typer.Option(
+            min=1, help="Seconds after which it stops, to be run again; a call that AWS does not answer takes a minute."
+        ),
+    ] = 600.0,
     json: Json = False,
 ) -> None:
     """Show what a plan would order; with --place, order it, each line once however often this is run.
@@ -231,6 +237,21 @@ def _summary(made: "Plan") -> str:
     return "\n".join(lines)
 
 
+def _but(made: "Plan", gap: float) -> list[str]:
+    """What is not as it was asked for, or cannot be ordered any more."""
+    found = []
+    if made.gap > gap:
+        found.append(
+            f"{100 * gap:.2g} % was asked for, and time was over before: more --seconds may find a better one."
+        )
+    today = datetime.now(UTC).date()
+    if over := sum(week <= today for week in made.weeks):
+        found.append(
+            f"{over} of its weeks have begun, and nothing is ordered for those: retrain, or name a later --start."
+        )
+    return found
+
+
 def _headroom(made: "Plan") -> str:
     lines = ["Headroom, each applied once:"]
     for row in made.services:
@@ -250,7 +271,9 @@ def _told(report: "Report", placing: bool) -> str:
     counts = {name: report.count(name) for name in ("placed", "would", "already", "refused")}
     lines = [f"  {words(line.order)}" for line in report.lines if line.outcome in ("placed", "would")]
     more = [f"  … and {len(lines) - LISTED:,} more"] if len(lines) > LISTED else []
-    refused = [f"  {words(line.order)}: {line.words}." for line in report.refused]
+    late = sum(line.late for line in report.refused)
+    refused = [f"  {words(line.order)}: {line.words}." for line in report.refused if not line.late]
+    refused += [f"  {late:,} lines are of weeks that have begun: set those sizes by hand, or plan again."] * (late > 0)
     head = ", ".join(f"{counts[name]:,} {name}" for name in ("placed", "already", "refused"))
     head = f"Plan {report.plan}: {head}."
     if not placing:

@@ -17,6 +17,9 @@ from headgate.registry.standing import standing
 
 Floats = NDArray[np.float64]
 
+#: Years ahead that a plan begins at most.
+REACH = 3
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -75,10 +78,22 @@ def needs(fleet: Fleet, load: Load) -> Floats:
     return np.concatenate(each, axis=1)
 
 
-def first_week(as_of: datetime) -> date:
-    """The first Monday that begins after everything the forecast knew."""
+def first_day(asked: date | None, as_of: datetime) -> date:
+    """The first day of a plan: the one `asked` for, or the first Monday after everything the forecast knew.
+
+    Raises UsageError where the forecast was made later, or cannot reach as far.
+    """
     day = as_of.astimezone(UTC).date()
-    return day + timedelta(days=-day.weekday() % 7)
+    monday = day + timedelta(days=-day.weekday() % 7)
+    if asked is None:
+        return monday
+    if asked < day:
+        raise UsageError(
+            f"--start {asked} lies before {day}, up to when the forecast knows all: the first Monday is {monday}."
+        )
+    if asked.year > day.year + REACH:
+        raise UsageError(f"--start {asked} lies more than {REACH} years after {day}: no forecast reaches so far.")
+    return asked
 
 
 def _midnight(day: date) -> datetime:

@@ -1,17 +1,22 @@
 """The fleet as a planner writes it in `fleet.yaml`: where, what may be ordered, for whom, and under which limits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from headgate.errors import UsageError
 
+T = TypeVar("T")
+
 #: Hours of a week: prices are by the hour, plans by the week.
 HOURS = 168
+
+#: No number of a fleet is larger, and no time longer: what is, is mistyped, and no solver takes it.
+MOST, MOST_WEEKS = 1e12, 520
 
 
 class InstanceType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,22 +140,54 @@ def read(path: Path) -> Fleet:
         raise UsageError(
             f"There is no {path}: `headgate orders example capacity --out {path}` writes one to begin with."
         )
+
+    class Strict(yaml.SafeLoader):
+        """Refuses a name that stands twice, of which YAML keeps the last."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            names = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for name in names:
+                if names.count(name) > 1:
+                    raise yaml.constructor.ConstructorError(None, None, f"{name} stands there twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        told = yaml.load(path.read_text(encoding="utf-8"), Strict)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(told, dict):
+        raise UsageError(f"{path} is no fleet: `headgate orders example capacity` shows what stands in one.")
     try:
-        fleet = msgspec.convert(told, Fleet)
-    except msgspec.ValidationError as error:
-        said, _, where = str(error).partition(" - at `")
-        raise UsageError(f"{path}: {where.strip('`$.') or 'the file'}: {said[:1].lower() + said[1:]}.") from None
+        for table, kind in (("types", InstanceType), ("services", Service)):  # one by one, so that each is named
+            for name, one in _rows(told.get(table)):
+                _convert(one, kind, f"{table}.{name}")
+        fleet = _convert(told, Fleet, "")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     if wrong := next(_wrong(fleet), None):
         raise UsageError(f"{path}: {wrong}.")
     return fleet
 
 
+def _rows(table: Any) -> Iterable[tuple[Any, Any]]:
+    return table.items() if isinstance(table, dict) else ()
+
+
+def _convert(value: Any, kind: type[T], where: str) -> T:
+    """`value` as `kind`. Raises UsageError with the place below `where` that is wrong."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        said, _, inside = str(error).partition(" - at `")
+        place = ".".join(filter(None, (where, inside.strip("`$."))))
+        raise UsageError(f"{place or 'the file'}: {said[:1].lower() + said[1:]}.") from None
+
+
 def _wrong(fleet: Fleet) -> Iterator[str]:
     """What is wrong with the values, each as `field: what`."""
+    for where, number in _numbers(msgspec.to_builtins(fleet)):
+        if not abs(number) <= MOST:  # nor is it no number
+            yield f"{where}: {number:.3g} is no number to plan with: it must lie below {MOST:.0e}"
     for name, values in (("regions", fleet.regions), ("types", fleet.types), ("services", fleet.services)):
         if not values:
             yield f"{name}: there must be at least one"
@@ -203,6 +240,18 @@ def _wrong(fleet: Fleet) -> Iterator[str]:
             yield "group: it must tell services, zones and types apart: {service}-{zone}-{type}"
 
 
+def _numbers(value: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers in a fleet, and where they stand."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _numbers(part, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _numbers(part, f"{where}[{number}]")
+    elif isinstance(value, int | float):
+        yield where, value
+
+
 def _wrong_type(where: str, kind: InstanceType) -> Iterator[str]:
     if min(kind.on_demand, kind.reserved, kind.speed) <= 0:
         yield f"{where}: on_demand, reserved and speed must be above zero"
@@ -210,6 +259,8 @@ def _wrong_type(where: str, kind: InstanceType) -> Iterator[str]:
         yield f"{where}: vcpus, lot and commitment_weeks must be at least 1"
     if kind.lead_weeks < 0:
         yield f"{where}.lead_weeks: it must not be negative"
+    if max(kind.lead_weeks, kind.commitment_weeks) > MOST_WEEKS:
+        yield f"{where}: lead_weeks and commitment_weeks must be at most {MOST_WEEKS}"
 
 
 def _wrong_service(where: str, service: Service, fleet: Fleet) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Line:
     words: str = ""
     reference: str = ""
     settled: bool = True  # whether AWS said what came of it; if not, the next run asks
+    late: bool = False  # whether its week had begun
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def show(plan: Plan, known: Placed, now: datetime, ask: bool) -> Report:
         if (plan.id, order.line) in known.done:
             lines.append(Line(order, "already"))
         elif why := too_soon_or_late(order, now):
-            lines.append(Line(order, "refused", why))
+            lines.append(Line(order, "refused", why, late=_start(order) <= now))
         else:
             try:
                 if ask:
@@ -115,8 +116,8 @@ def place(
         for order in plan.orders:
             if (plan.id, order.line) in known.done:
                 line = Line(order, "already")
-            elif why := too_soon_or_late(order, now()):
-                line = Line(order, "refused", why)
+            elif why := too_soon_or_late(order, instant := now()):
+                line = Line(order, "refused", why, late=_start(order) <= instant)
             else:
                 if time.monotonic() > ends:
                     raise HeadgateError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from headgate.domains.capacity.pages.asked import View
 from headgate.domains.capacity.pages.figures import LEVELS, bands, figure
 from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.serving.host import Host
+
+#: What is saved from a page at most: letters of a reason, length of an event, how far it is moved, and its intensity.
+LONGEST_REASON, LONGEST_EVENT, FURTHEST, MOST_INTENSE = 500, timedelta(days=366), timedelta(days=3 * 366), 100.0
 
 #: The largest step that capacity is ordered by: it is not exceeded with this probability.
 SURE = 0.95
@@ -85,14 +88,17 @@ def save(host: Host, asked: Mapping[str, str], author: str) -> tuple[Event, list
         raise UsageError(
             "There is no calendar to save to: set HEADGATE_CALENDAR to the folder of calendar.csv, and start again."
         )
-    folder, reason = Path(host.settings.calendar), asked.get("reason", "").strip()
-    if not reason:
-        raise UsageError("Say why: the reason stands in the calendar's history.")
+    folder, reason = Path(host.settings.calendar), " ".join(asked.get("reason", "").split())
+    if not reason or not reason.isprintable() or len(reason) > LONGEST_REASON:
+        raise UsageError(
+            f"Say why, in at most {LONGEST_REASON} letters of one line: the reason stands in the calendar's history."
+        )
     forecaster = asking.forecaster_of(asking.deciding(host, asked.get("series", ""))[0])
     known, view = asking.calendar(host, forecaster), asking.view(forecaster, asked)
     supposed, event = _supposed(view, known, asked)
     if event is None or supposed is None:
         raise UsageError("Nothing is changed yet: drag an event, or give it another start, end or intensity.")
+    _refuse_strange(next(one for one in supposed if one.event == event.event), view, forecaster.as_of)
     name, _, seen = asked.get("seen", "").rpartition("@")
     if name != event.event or not seen.isdigit():
         raise UsageError(f"You have not seen the forecast with this change of {event.event} yet: look, then save.")
@@ -111,6 +117,20 @@ def save(host: Host, asked: Mapping[str, str], author: str) -> tuple[Event, list
     except DataRefused as error:  # series.csv is not right, and the change is made all the same
         notes = [str(error)]
     return after, notes, look(host, {name: asked[name] for name in ("series", "from", "to", "step") if name in asked})
+
+
+def _refuse_strange(event: Event, view: View, as_of: datetime) -> None:
+    """Raise UsageError for what nobody can mean. The command line takes it all the same, for those who do."""
+    start, end = event.span(view.zone)
+    if end - start > LONGEST_EVENT:
+        raise UsageError(f"{event.event} would last {(end - start).days:,} days: correct its end.")
+    if abs(start - as_of) > FURTHEST:
+        raise UsageError(f"{event.event} would begin in {start.year}: correct its start.")
+    if event.intensity > MOST_INTENSE:
+        raise UsageError(
+            f"The intensity {event.intensity:g} is beyond {MOST_INTENSE:g}: 1 is a usual one, and a forecast counts at "
+            "most 1.5 times the highest that was seen."
+        )
 
 
 def _supposed(

@@ -46,7 +46,11 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
     running = _running(view, known, now)
     if running and not asked.get("from") and not asked.get("to"):
         start, end = running.span(view.zone)
-        wide = {"from": view.text(start - AROUND), "to": view.text(end + AROUND)}
+        start, end = start - AROUND, end + AROUND
+        if end - start > LONGEST:  # what is near, of an event that lasts
+            start = max(start, now - LONGEST / 2)
+            end = min(end, start + LONGEST)
+        wide = {"from": view.text(start), "to": view.text(end)}
         view = asking.view(forecaster, {**asked, **wide}, step="15min")
     if view.end - view.start > LONGEST:
         raise UsageError(f"The window is longer than {LONGEST.days} days: let it end earlier, or begin later.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import Any
 
-from headgate.domains.capacity.orders.plan import FOLDER, Carries, Plan, newest, read
+from headgate.domains.capacity.orders.plan import FOLDER, Carries, Order, Plan, newest, read
 from headgate.domains.capacity.pages import asked as asking
 from headgate.domains.capacity.pages.figures import encode, numbers
 from headgate.domains.capacity.recording import DOMAIN
@@ -29,8 +29,13 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
         "service": service,
         "figure": None if service is None or not plan.weeks else _figure(plan, service),
         "stale": _stale(host, plan),
-        "listed": plan.orders[:LISTED],
+        "listed": _dearest(plan)[:LISTED],
     }
+
+
+def _dearest(plan: Plan) -> list[Order]:
+    """The orders as a reader wants them: what is reserved first, then sizes, and where a group is emptied last."""
+    return sorted(plan.orders, key=lambda one: (one.kind != "reservation", not one.count, one.start))
 
 
 def _stale(host: Host, plan: Plan) -> list[str]:
