@@ -2,9 +2,9 @@
 
 A machine that pauses for a moment breaks an objective at any rate. So on the way up what breaks is tried again, and two
 of three count. Near the limit no single rate counts: it goes up where the objective was kept and down where it was not,
-in steps that are halved whenever the direction turns and doubled again where it does not for long. What it settles around
-is the rate that breaks as often as not (Dixon & Mood, 1948); the estimate is the geometric mean of the rates that it
-settled on.
+in steps that are halved whenever the direction turns and doubled again where it does not for long. What it settles
+around is the rate that breaks as often as not (Dixon & Mood, 1948); the estimate is the geometric mean of the rates
+that it settled on.
 """
 
 import math

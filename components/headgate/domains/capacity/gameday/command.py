@@ -125,7 +125,7 @@ def gameday(
         )
     chosen = versions.wanted(here, domain, version)
     forecaster = Forecaster(versions.fetch(chosen, here))
-    known = calendar_of(forecaster, calendar)
+    known = calendar_of(calendar)
     planned = event_of(forecaster.calendar if known is None else known, event)
     one = series_of(forecaster, planned, series)
     path = upper(forecaster, one, planned, beside, quantile, known)
