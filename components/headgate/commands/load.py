@@ -1,7 +1,6 @@
 """`headgate load adclicks`: open-loop load, measured from the instant at which each request was due."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +63,7 @@ def load(
     from headgate.load.clicks import Clicks
     from headgate.load.generator import Limits, run
     from headgate.load.picture import draw
+    from headgate.load.progress import progress
     from headgate.load.report import QUANTILES, report
     from headgate.load.schedule import Schedule
     from headgate.load.target import Target
@@ -81,9 +81,9 @@ def load(
     clicks = Clicks(len(due), where, batch=batch, seed=seed)
     limits = Limits(connections or round(min(CONNECTIONS, max(4, schedule.rate / 8))))
     before = inside.scrape(where.address, PATH, token)
-    progress = _progress(schedule.seconds)
-    measured = run(where, due, clicks.request, limits, progress=progress)
-    if progress:
+    told_how_far = progress(schedule.seconds)
+    measured = run(where, due, clicks.request, limits, progress=told_how_far)
+    if told_how_far:
         print(file=sys.stderr)
     after = inside.scrape(where.address, PATH, token)
     bounds = inside.quantiles(before, after, list(QUANTILES.values()))
@@ -92,18 +92,3 @@ def load(
     draw(measured, schedule, told, folder / "latency.png")
     answer(told.plain(), json, f"{told.words()}\n{folder / 'latency.png'} shows the distribution.")
     raise typer.Exit(130 if measured.interrupted else bool(told.failed))
-
-
-def _progress(seconds: float) -> Callable[[float, int], None] | None:
-    """A line for people, nothing for pipes."""
-    if not sys.stderr.isatty():
-        return None
-    shown = 0
-
-    def show(now: float, sent: int) -> None:
-        nonlocal shown
-        if int(now) > shown:
-            shown = int(now)
-            print(f"\r{shown:5} of {seconds:.0f} s, {sent:,} sent ", end="", file=sys.stderr, flush=True)
-
-    return show

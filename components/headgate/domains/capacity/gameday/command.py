@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from headgate.commands.options import DomainName, Json, answer
 from headgate.domains.capacity.calendar_answers import Author
 from headgate.errors import UsageError
-
-if TYPE_CHECKING:
-    from headgate.load.generator import Progress
 
 PATH = "/v1/adclicks/decisions"
 
@@ -96,6 +93,7 @@ def gameday(
     from headgate.domains.capacity.gameday.picture import draw
     from headgate.load import underway
     from headgate.load.objective import objective as read_objective
+    from headgate.load.progress import progress
     from headgate.load.tagged import tag_of
     from headgate.load.target import Target
     from headgate.load.trial import Trial
@@ -140,7 +138,7 @@ def gameday(
     )
     with _terminated(), underway.noted(here.home, asked.planned(seconds)), masking as masks:
         forecast = (chosen.number, forecaster.companion(known))
-        made = day.run(asked, on, path, forecast, masks, _progress)
+        made = day.run(asked, on, path, forecast, masks, progress)
     file = report.write(made, here.home / report.FOLDER)
     picture = file.with_suffix(".png")
     draw(made, picture)
@@ -175,17 +173,3 @@ def _teller(json: bool) -> Callable[[str], None]:
     if json or not sys.stderr.isatty():
         return lambda _: None
     return lambda words: typer.echo(f"  {words}", err=True)
-
-
-def _progress(seconds: float) -> "Progress | None":
-    if not sys.stderr.isatty():
-        return None
-    shown = 0
-
-    def show(now: float, sent: int) -> None:
-        nonlocal shown
-        if int(now) > shown:
-            shown = int(now)
-            print(f"\r  {shown:5} of {seconds:.0f} s, {sent:,} sent ", end="", file=sys.stderr, flush=True)
-
-    return show
