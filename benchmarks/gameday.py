@@ -158,8 +158,8 @@ def report(days: Sequence[Day], sizes: Sizes, aim: str, quick: bool) -> list[str
         f"sweep: {GRID} rates, each {sizes.repeats} times in random order, before and after its game day; its breaking rate "
         "is where half of the steps break, by isotonic regression, with the 90 % interval of its repetitions drawn anew.",
         "",
-        f"**{within} of {len(days)}** game days lie within 10 % of their sweep; the ratios are {ratios.min():.3f} to "
-        f"{ratios.max():.3f}.",
+        f"**{within} of {len(days)}** game days lie within 10 % of their sweep; the ratios are {np.nanmin(ratios):.3f} to "
+        f"{np.nanmax(ratios):.3f}. (nan: the breaking rate of a sweep lay outside its grid.)",
         "",
         *(["A quick run, on a machine that others used: it tells only that everything runs.", ""] if quick else []),
         "| game day | breaking rate | its sweep's | ratio | kept up to | broken from | steps | seconds | ended by |",
