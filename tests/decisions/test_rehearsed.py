@@ -14,8 +14,8 @@ from headgate.decisions.segments import Segments
 from headgate.domains.adclicks import raw
 from headgate.domains.adclicks.warming import logged
 from headgate.domains.capacity.robots import counted
-from headgate.load import underway
-from headgate.load.tagged import tag_of
+from headgate.load import gameday_state
+from headgate.load.gameday_tag import tag_of
 from headgate.settings import Settings
 
 from .rows import NOON, row
@@ -69,7 +69,7 @@ def test_slow_requests_of_a_game_day_are_no_alert(settings: Settings, monkeypatc
     looks = Latency(settings, "adclicks", since=NOON)
     assert looks.look(NOON) == []
     told = {"start": (NOON + MINUTE).isoformat(), "end": (NOON + 2 * MINUTE).isoformat()}
-    underway.write_json(settings.home / underway.FILE, told)
+    gameday_state.write_json(settings.home / gameday_state.FILE, told)
     assert looks.look(NOON + 3 * MINUTE) == [], "the game day lies between the two looks"
     (alert,) = looks.look(NOON + 4 * MINUTE)
     assert "5,000 of 10,000" in alert.words
@@ -77,9 +77,9 @@ def test_slow_requests_of_a_game_day_are_no_alert(settings: Settings, monkeypatc
 
 def test_a_game_day_is_noted_from_its_start_and_to_its_end(settings: Settings) -> None:
     before = datetime.now(UTC)
-    with underway.noted(settings.home, 60 * MINUTE):
-        assert underway.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE), (
+    with gameday_state.noted(settings.home, 60 * MINUTE):
+        assert gameday_state.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE), (
             "as planned, if it is killed"
         )
-    assert not underway.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE)
-    assert underway.touched(settings.home, before - MINUTE, datetime.now(UTC))
+    assert not gameday_state.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE)
+    assert gameday_state.touched(settings.home, before - MINUTE, datetime.now(UTC))

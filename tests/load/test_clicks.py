@@ -8,7 +8,7 @@ import pytest
 
 from headgate.domains.adclicks.routes import PostedClick
 from headgate.load.clicks import Clicks
-from headgate.load.tagged import TAG, campaign_of, tag_of
+from headgate.load.gameday_tag import TAG, campaign_of, tag_of
 from headgate.load.target import Target
 
 TARGET = Target("http://127.0.0.1:8000", token="hg_secret")

@@ -30,10 +30,10 @@ def served(rate: float, capacity: float, seed: int, stall: float = 0.0) -> Judge
 
 @cache
 def true_limit(capacity: float) -> float:
-    """Where half of many steps break."""
-    rates = capacity * np.linspace(0.5, 1.05, 56)
-    share = [np.mean([bool(served(rate, capacity, 10_000 + seed).why) for seed in range(60)]) for rate in rates]
-    return float(rates[np.argmax(np.array(share) >= 0.5)])
+    """The rate at which steps break, on average over many (Spearman and Kärber's estimate)."""
+    rates, width = np.linspace(0.5 * capacity, 1.05 * capacity, 56, retstep=True)
+    broke = [[bool(served(rate, capacity, 10_000 + seed).why) for seed in range(60)] for rate in rates]
+    return float(rates[0] + (1 - np.mean(broke, axis=1)).sum() * width)
 
 
 def found(attempt: Callable[[float], Judged], first: float = 50, most: float = 20_000) -> Found:
@@ -46,11 +46,10 @@ def on_a_queue(capacity: float, seed: int, disturbed: float = 0.0) -> Found:
     return found(lambda rate: served(rate, capacity, next(number), 0.2 if random.random() < disturbed else 0.0))
 
 
-@pytest.mark.parametrize(("capacity", "off"), [(120, 0.12), (700, 0.05), (3_000, 0.02)])
-def test_the_limit_is_found_within_a_few_percent(capacity: float, off: float) -> None:
-    """The fewer requests a step has, the more it is chance whether it breaks."""
+@pytest.mark.parametrize("capacity", [120, 700, 3_000])
+def test_the_limit_is_found_within_a_few_percent(capacity: float) -> None:
     ratios = np.array([on_a_queue(capacity, seed).rate for seed in range(6)]) / true_limit(capacity)
-    assert ratios == pytest.approx(1, abs=off)
+    assert ratios == pytest.approx(1, abs=0.08)
 
 
 def test_a_machine_that_pauses_now_and_then_is_not_taken_for_the_limit() -> None:

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.load.gameday_tag import GATEWAYS as SHARED
+from headgate.load.gameday_tag import HOMES, HOMES_V6
 from headgate.load.measured import view
-from headgate.load.tagged import GATEWAYS as SHARED
-from headgate.load.tagged import HOMES, HOMES_V6
 from headgate.load.target import Target
 
 #: People who click.

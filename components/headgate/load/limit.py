@@ -18,13 +18,13 @@ from headgate.errors import HeadgateError
 from headgate.load.objective import Judged
 
 #: The first step up or down around the limit, the last, and how many of the last are averaged; as logarithms.
-COARSE, FINE, SETTLED = math.log(2) / 4, 0.03, 8
+COARSE, FINE, SETTLED = math.log(2) / 4, 0.03, 12
 
 #: So many outcomes alike in a row, and the steps are doubled again.
 ALIKE = 4
 
 #: Around the limit no more steps than this are made, however it wanders.
-LONGEST = 60
+LONGEST = 80
 
 #: Where even this many requests a second break the objective, there is nothing to search.
 LOWEST = 1.0
@@ -56,11 +56,6 @@ class Found:
     high: float = math.nan  # … and the highest that kept the objective
     limited: Limited = "interrupted"
     failed: str = ""  # why it could not go on
-
-    @property
-    def kept(self) -> float:
-        """The highest rate of a step that kept the objective; 0 where none did."""
-        return max((step.rate for step in self.steps if not step.broke), default=0.0)
 
 
 class Over(Exception):

@@ -50,7 +50,6 @@ class Trial:
     seed: int = 0
     until: float = math.inf  # of `time.monotonic`: no step begins later
     told: Callable[[str], None] = lambda _: None  # of what is under way
-    requests: int = 0  # that fell due in all
     _loads: int = field(default=0, repr=False)
 
     def attempt(self, rate: float) -> Judged:
@@ -86,7 +85,6 @@ class Trial:
             failures=None if to_the_end else math.ceil(10 + max(GIVEN_UP, 2 * self.objective.failures) * len(due)),
         )
         measured = run(self.target, due, clicks.request, limits, progress=progress)
-        self.requests += int((measured.status != 0).sum())
         _refuse(measured)
         if measured.interrupted:
             raise KeyboardInterrupt
@@ -121,7 +119,6 @@ class Trial:
         clicks = Clicks(PROBES, self.target, seed=self.seed, tag=self.tag)
         limits = Limits(2, queue=None, patience=max(PATIENCE * self.objective.seconds, LONG))
         measured = run(self.target, due, clicks.request, limits)
-        self.requests += PROBES
         _refuse(measured)
         if measured.interrupted:
             raise KeyboardInterrupt

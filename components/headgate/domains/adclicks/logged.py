@@ -5,7 +5,7 @@ import polars as pl
 from headgate.decisions.segments import Row
 from headgate.domains.adclicks.features import FEATURES
 from headgate.domains.adclicks.schema import CLICKS
-from headgate.load.tagged import TAG
+from headgate.load.gameday_tag import TAG
 
 LOGGED: dict[str, pl.DataType] = {
     **CLICKS,

@@ -17,7 +17,7 @@ from headgate.domains.adclicks.events import Click, Instant, Name, now
 from headgate.domains.adclicks.memory_counters import MemoryCounters
 from headgate.domains.adclicks.redis_counters import RedisCounters
 from headgate.domains.adclicks.warming import Warmer, warm_memory
-from headgate.load.tagged import campaign_of
+from headgate.load.gameday_tag import campaign_of
 from headgate.pseudonyms import Pseudonyms, salt
 from headgate.serving.doors import may_see_scores
 from headgate.serving.endpoints import Endpoint, Operation, json, read

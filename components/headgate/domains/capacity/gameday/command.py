@@ -91,10 +91,10 @@ def gameday(
     from headgate.domains.capacity.gameday.masked import masked
     from headgate.domains.capacity.gameday.path import event_of, series_of, upper
     from headgate.domains.capacity.gameday.picture import draw
-    from headgate.load import underway
+    from headgate.load import gameday_state
+    from headgate.load.gameday_tag import tag_of
     from headgate.load.objective import objective as read_objective
     from headgate.load.progress import progress
-    from headgate.load.tagged import tag_of
     from headgate.load.target import Target
     from headgate.load.trial import Trial
     from headgate.registry import versions
@@ -136,7 +136,7 @@ def gameday(
         if no_mask or folder is None
         else masked(folder, event, mask_series or [one.series], asked.planned(seconds), by)
     )
-    with _terminated(), underway.noted(here.home, asked.planned(seconds)), masking as masks:
+    with _terminated(), gameday_state.noted(here.home, asked.planned(seconds)), masking as masks:
         forecast = (chosen.number, forecaster.companion(known))
         made = day.run(asked, on, path, forecast, masks, progress)
     file = report.write(made, here.home / report.FOLDER)

@@ -90,9 +90,9 @@ def plan(
     from headgate.domains.capacity.orders import plan as plans
     from headgate.domains.capacity.orders.case import mondays
     from headgate.domains.capacity.orders.fleet import read
+    from headgate.domains.capacity.orders.gameday_units import with_units
     from headgate.domains.capacity.orders.make import make
     from headgate.domains.capacity.orders.placed import placed
-    from headgate.domains.capacity.orders.tried import with_units
     from headgate.registry.ledger import Ledger
 
     for file in (out, picture):

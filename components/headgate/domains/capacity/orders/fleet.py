@@ -42,7 +42,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     region: str
     # what an instance carries when it is full: times its speed, or by type, or what the newest game day found
     units: float | dict[str, float] | Literal["gameday"]
-    units_from: str = ""  # where that is from, in words; `tried` tells it of a game day
+    units_from: str = ""  # where that is from, in words; `gameday_units` tells it of a game day
     utilisation: float = 0.65  # how full an instance may get
     burst: float = 1.1  # the highest second of a step over the step's mean
     floor: float = 0.8  # the share of the quantile that is carried when a zone is lost
@@ -124,7 +124,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def units(self, service: str, kind: str) -> float:
         """What an instance of a type carries of a service's load when it is full; 0 where it cannot run it."""
         told = self.services[service].units
-        assert told != "gameday", "`tried.with_units` comes first"
+        assert told != "gameday", "`gameday_units.with_units` comes first"
         return told.get(kind, 0.0) if isinstance(told, Mapping) else told * self.types[kind].speed
 
     def asg(self, service: str, zone: str, kind: str) -> str:

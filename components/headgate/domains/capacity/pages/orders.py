@@ -29,11 +29,11 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
         "service": service,
         "figure": None if service is None or not plan.weeks else _figure(plan, service),
         "stale": _stale(host, plan),
-        "listed": _dearest(plan)[:LISTED],
+        "listed": _reservations_first(plan)[:LISTED],
     }
 
 
-def _dearest(plan: Plan) -> list[Order]:
+def _reservations_first(plan: Plan) -> list[Order]:
     """The orders as a reader wants them: what is reserved first, then sizes, and where a group is emptied last."""
     return sorted(plan.orders, key=lambda one: (one.kind != "reservation", not one.count, one.start))
 

@@ -11,7 +11,7 @@ import yaml
 from headgate.domains.capacity.gameday.report import FOLDER, GameDay, write
 from headgate.domains.capacity.orders import plan as plans
 from headgate.domains.capacity.orders.fleet import read
-from headgate.domains.capacity.orders.tried import with_units
+from headgate.domains.capacity.orders.gameday_units import with_units
 from headgate.errors import UsageError
 
 from .worlds import fleet, kind, planned, service
