@@ -1,6 +1,6 @@
 """Follows the registry: where an alias moved, the version is fetched, verified, loaded, tried, and then swapped in.
 
-One thread asks one question every two seconds for all domains, and at once when the ledger has grown. Champion,
+One thread asks one question every five seconds for all domains, and at once when the ledger has grown. Champion,
 previous and challenger stay loaded, so that a rollback is a swap of one reference. What a person moves takes effect
 when the registrar has written it down: so two changes in a row are seen in their order everywhere. Without a registrar
 it takes effect a little later. Only a version that the ledger lets serve is swapped in. Whatever fails, what is loaded
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at the registry, and between two glances at the ledger's head. The registrar tells the
 #: ledger of every change within a moment, so it is the glances that make a rollback quick; a look costs much more.
-PERIOD, GLANCE = 2.0, 0.1
+PERIOD, GLANCE = 5.0, 0.1
 
 #: Seconds that the registrar has to write down where an alias was moved to.
 GRACE = 3.0
