@@ -1,12 +1,14 @@
 """Game days: is the breaking rate that they find that of a slow sweep?
 
-    python benchmarks/gameday.py [--quick] [--days 5] [--repeats 10] [--seconds 5] [--objective p99=50ms] [--out FILE]
+    python benchmarks/gameday.py [--quick] [--days 3] [--between 3] [--seconds 4] [--objective p95=100ms] [--out FILE]
 
-A real `headgate serve adclicks` with a champion of the real net's shape and a real Redis. Each game day (its search,
-with a seed of its own) stands between two halves of a slow sweep, since a machine changes its speed by the minute: a
-grid of rates from 30 % below the first game day's to 30 % above it in steps of 5 %, each repeated, in random order. A
-sweep's breaking rate is its own: where the share of steps that break, made monotonous in the rate by isotonic
-regression, crosses one half. Run it on a machine that does nothing else.
+A real `headgate serve adclicks` with a champion of the real net's shape, counters in memory. It has a core of its own,
+and the generator another: where they share cores, or the server shares them with a Redis, the limit is that of all
+together. A machine in a cloud changes its speed by the minute, by a factor of two at times. So a game day (its search,
+with a seed of its own) and the slow sweep take turns: between two steps of the search lie some of the sweep, and both
+meet the same machine. The sweep tries a grid of rates from half of what a first game day found to 1.7 times it, 8 %
+apart, in random order over and over; its breaking rate is where the share of steps that break, made monotonous in the
+rate by isotonic regression, crosses one half. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -14,27 +16,30 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from headgate.errors import HeadgateError
 from headgate.load.limit import Found, search
 from headgate.load.objective import Judged, objective
 from headgate.load.target import Target
 from headgate.load.trial import Trial
 
-#: The sweep goes so far to either side, in so many steps.
-WIDE, GRID = 0.3, 13
+#: The sweep goes from and to these multiples of what a first game day found, in so many steps.
+LOW, HIGH, GRID = 0.5, 1.7, 16
 
 
 @dataclass(frozen=True)
 class Sizes:
-    days: int = 5
-    repeats: int = 10
-    seconds: float = 5.0
-    within: float = 900.0  # seconds that a game day may search
+    days: int = 3
+    between: int = 3  # steps of the sweep between two of the game day
+    seconds: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -47,31 +52,44 @@ class Swept:
 
 @dataclass(frozen=True)
 class Day:
-    """A game day and the sweep around it."""
+    """A game day and the sweep that took turns with it."""
 
     found: Found
     seconds: float
     steps: list[Swept]
 
-
-def day(target: Target, aim: str, sizes: Sizes, seed: int, most: float) -> tuple[Found, float]:
-    """A game day's search, and how many seconds it took."""
-    began = time.monotonic()
-    on = trial(target, aim, sizes, seed)
-    on.until = began + sizes.within
-    found = search(on.attempt, first=50, most=most)
-    return found, time.monotonic() - began
+    @property
+    def ratio(self) -> float:
+        """The rate that was found, over the sweep's; NaN where the target's limit was not found."""
+        return self.found.rate / breaking(self.steps) if self.found.limited == "target" else float("nan")
 
 
-def trial(target: Target, aim: str, sizes: Sizes, seed: int) -> Trial:
-    return Trial(target, objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """What is started meanwhile runs on one of the cores that we may use, and so do we."""
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        raise HeadgateError("This needs two cores, one for the server and one for the generator.")
+    os.sched_setaffinity(0, {sorted(before)[core]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
-def sweep(target: Target, aim: str, sizes: Sizes, rates: Sequence[float], seed: int) -> list[Swept]:
-    """Every rate once, in random order."""
-    on = trial(target, aim, sizes, seed)
-    order = np.random.default_rng(seed).permutation(rates)
-    return [Swept(float(rate), on.attempt(float(rate))) for rate in order]
+def day(target: Target, aim: str, sizes: Sizes, rates: NDArray[np.float64], seed: int, most: float) -> Day:
+    """A game day's search; between its steps those of a sweep over `rates`, if there are any."""
+    began, random, steps = time.monotonic(), np.random.default_rng(seed), list[Swept]()
+    on = Trial(target, objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
+    order = (float(rate) for _ in count() for rate in random.permutation(rates))
+
+    def attempt(rate: float) -> Judged:
+        for _ in range(sizes.between if len(rates) else 0):
+            other = next(order)
+            steps.append(Swept(other, on.attempt(other)))
+        return on.attempt(rate)
+
+    return Day(search(attempt, first=200, most=most), time.monotonic() - began, steps)
 
 
 def breaking(steps: Sequence[Swept]) -> float:
@@ -88,11 +106,14 @@ def breaking(steps: Sequence[Swept]) -> float:
     return float(grid[above - 1] + part * (grid[above] - grid[above - 1]))
 
 
-def interval(steps: Sequence[Swept], repeats: int) -> tuple[float, float]:
-    """90 % of the breaking rates of sweeps whose repetitions are drawn anew."""
+def interval(steps: Sequence[Swept]) -> tuple[float, float]:
+    """90 % of the breaking rates of sweeps whose passes over the grid are drawn anew."""
     random = np.random.default_rng(0)
-    passes = [steps[n * GRID : (n + 1) * GRID] for n in range(repeats)]
-    drawn = [breaking([step for n in random.integers(repeats, size=repeats) for step in passes[n]]) for _ in range(500)]
+    passes = [steps[n : n + GRID] for n in range(0, len(steps), GRID)]
+    drawn = [
+        breaking([step for n in random.integers(len(passes), size=len(passes)) for step in passes[n]])
+        for _ in range(500)
+    ]
     if np.isnan(drawn).all():
         return float("nan"), float("nan")
     low, high = np.nanquantile(drawn, (0.05, 0.95))
@@ -114,62 +135,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: to see that everything runs")
     parser.add_argument("--days", type=int, help="game days")
-    parser.add_argument("--repeats", type=int, help="of each rate of the sweep")
+    parser.add_argument("--between", type=int, help="steps of the sweep between two of a game day")
     parser.add_argument("--seconds", type=float, help="of a step")
-    parser.add_argument("--objective", default="p99=50ms")
-    parser.add_argument("--deadline-ms", default="100", help="Redis's; the machine's own noise is no limit of adclicks")
+    parser.add_argument("--objective", default="p95=100ms")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     from peers.serving import rig
     from peers.serving.state import state
 
-    sizes = Sizes(days=2, repeats=3, seconds=1.0, within=120.0) if asked.quick else Sizes()
-    given = {name: value for name in ("days", "repeats", "seconds") if (value := getattr(asked, name))}
+    sizes = Sizes(days=1, between=2, seconds=1.0) if asked.quick else Sizes()
+    given = {name: value for name in ("days", "between", "seconds") if (value := getattr(asked, name))}
     sizes = replace(sizes, **given)
     days: list[Day] = []
-    with state() as at, rig.redis() as (_, url):
-        more = {"HEADGATE_REDIS": url, "HEADGATE_REDIS_DEADLINE_MS": asked.deadline_ms}
-        with rig.headgate(at.folder, more) as server:
-            target = Target(server.address)
-            rate = day(target, asked.objective, sizes, 1, 20_000)[0].rate  # tells where to sweep, and counts no more
-            rates = rate * np.linspace(1 - WIDE, 1 + WIDE, GRID)
-            say(f"about {rate:,.0f}/s")
-            for n in range(sizes.days):
-                steps = sweep(target, asked.objective, sizes, rates, 1000 * n + 100)
-                found, seconds = day(target, asked.objective, sizes, 1000 * n + 11, 20_000)
-                for m in range(1, sizes.repeats):
-                    steps += sweep(target, asked.objective, sizes, rates, 1000 * n + 100 + m)
-                days.append(Day(found, seconds, steps))
-                say(f"game day {n + 1}: {found.rate:,.0f}/s in {seconds:.0f} s, the sweep {breaking(steps):,.0f}/s")
+    with state() as at, ExitStack() as stack:
+        with on_core(0):
+            server = stack.enter_context(rig.headgate(at.folder, {}))
+        stack.enter_context(on_core(1))
+        target = Target(server.address)
+        first = day(target, asked.objective, sizes, np.empty(0), 1, 20_000)  # tells where to sweep, and counts no more
+        say(f"about {first.found.rate:,.0f}/s in {first.seconds:.0f} s")
+        rates = first.found.rate * np.geomspace(LOW, HIGH, GRID)
+        for n in range(sizes.days):
+            days.append(day(target, asked.objective, sizes, rates, 1000 * n + 11, 20_000))
+            say(f"game day {n + 1}: {days[-1].found.rate:,.0f}/s, the sweep {breaking(days[-1].steps):,.0f}/s")
     asked.out.write_text("\n".join(report(days, sizes, asked.objective, asked.quick)) + "\n")
 
 
 def report(days: Sequence[Day], sizes: Sizes, aim: str, quick: bool) -> list[str]:
-    ratios = np.array([one.found.rate / breaking(one.steps) for one in days])
+    ratios = np.array([one.ratio for one in days])
     within = int((np.abs(ratios - 1) <= 0.1).sum())
+    told = f"{np.nanmin(ratios):.3f} to {np.nanmax(ratios):.3f}" if np.isfinite(ratios).any() else "unknown"
     lines = [
         "# Game days against a slow sweep",
         "",
         f"    python benchmarks/gameday.py {' '.join(sys.argv[1:])}".rstrip(),
         "",
         f"{platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}. One worker of `headgate serve "
-        f"adclicks`, Redis on a socket, the generator on the same cores. Objective {aim}; steps of {sizes.seconds:g} s. A "
-        f"sweep: {GRID} rates, each {sizes.repeats} times in random order, before and after its game day; its breaking rate "
-        "is where half of the steps break, by isotonic regression, with the 90 % interval of its repetitions drawn anew.",
+        f"adclicks` on a core of its own with counters in memory, the generator on another. Objective {aim}; steps of "
+        f"{sizes.seconds:g} s. Between two steps of a game day lie {sizes.between} of a sweep over {GRID} rates in random "
+        "order; its breaking rate is where half of the steps break, by isotonic regression, with the 90 % interval of its "
+        "passes over the rates drawn anew.",
         "",
-        f"**{within} of {len(days)}** game days lie within 10 % of their sweep; the ratios are {np.nanmin(ratios):.3f} to "
-        f"{np.nanmax(ratios):.3f}. (nan: the breaking rate of a sweep lay outside its grid.)",
+        f"**{within} of {len(days)}** game days lie within 10 % of their sweep; the ratios are {told}. (nan: the breaking "
+        "rate of a sweep lay outside its grid, or the game day did not find the target's limit.)",
         "",
         *(["A quick run, on a machine that others used: it tells only that everything runs.", ""] if quick else []),
-        "| game day | breaking rate | its sweep's | ratio | kept up to | broken from | steps | seconds | ended by |",
+        "| game day | breaking rate | its sweep's | ratio | kept up to | broken from | steps | of the sweep | ended by |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for number, (one, ratio) in enumerate(zip(days, ratios, strict=True), 1):
-        low, high = interval(one.steps, sizes.repeats)
+    for number, one in enumerate(days, 1):
+        low, high = interval(one.steps)
         lines.append(
-            f"| {number} | {one.found.rate:,.0f}/s | {breaking(one.steps):,.0f}/s ({low:,.0f} – {high:,.0f}) | {ratio:.3f} | "
-            f"{one.found.high:,.0f} | {one.found.low:,.0f} | {len(one.found.steps)} | {one.seconds:.0f} | "
+            f"| {number} | {one.found.rate:,.0f}/s | {breaking(one.steps):,.0f}/s ({low:,.0f} – {high:,.0f}) | {one.ratio:.3f} | "
+            f"{one.found.high:,.0f} | {one.found.low:,.0f} | {len(one.found.steps)} | {len(one.steps)} | "
             f"{one.found.limited} |"
         )
     return [*lines, "", "All sweeps together:", "", *table([step for one in days for step in one.steps])]

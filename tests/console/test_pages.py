@@ -326,6 +326,10 @@ def test_pages_ask_nothing_of_other_hosts(client: Any) -> None:
         assert " onclick=" not in page
 
 
+def test_pages_say_what_is_missing_without_javascript(client: Any) -> None:
+    assert "Without JavaScript there are no charts" in client.get("/console/capacity").text
+
+
 def test_without_a_plan_of_orders_the_page_says_how_one_is_made(client: Any, here: Settings) -> None:
     page = client.get("/console/capacity/orders").text
     assert "headgate orders plan capacity --fleet fleet.yaml" in page
@@ -344,6 +348,18 @@ def test_a_plan_of_orders_is_shown_with_what_is_another_by_now(client: Any, plan
     assert "made by version 7, and version 1 decides now" in page
     assert "made for calendar 0123456789ab" in page
     assert figure(client.get("/console/capacity/orders").text)["lines"][0]["values"][0] == 460
+
+
+def test_orders_are_listed_reservations_first_and_groups_that_are_emptied_last(
+    client: Any, here: Settings, plan: dict[str, Any]
+) -> None:
+    emptied = plan["orders"][-1] | {"line": "00006", "count": 0, "group": "home-emptied"}
+    plan["orders"] = [emptied, *reversed(plan["orders"])]
+    keep(here, plan)
+    page = client.get("/console/capacity/orders").text
+    at = [page.index(words) for words in ("reserved for 13 weeks", "size of home-a", "size of home-emptied")]
+    assert at == sorted(at)
+    assert page.rindex("reserved for 13 weeks") < at[1]
 
 
 def test_saving_an_event_says_that_the_plan_is_of_another_calendar(

@@ -1,8 +1,10 @@
 """Headgate beside an empty route in the same run: latency by rate, the paired difference, the time inside, the CPU."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from headgate.load.inside import Bounds, quantiles, scrape
@@ -17,11 +19,15 @@ NAMES, WANTED = ("p50", "p99", "p99.9", "max"), (0.5, 0.99, 0.999, 1.0)
 
 PATH = "/v1/adclicks/decisions"
 
+#: Seconds of CPU within a second that the host may take before that second counts as disturbed.
+TAKEN = 0.01
+
 
 def report(sizes: Sizes) -> str:
     """The section."""
     with (
         state() as at,
+        rig.stolen() as samples,
         rig.redis() as (store, url),
         rig.empty(at.folder) as nothing,
         rig.headgate(at.folder, {"HEADGATE_REDIS": url}) as server,
@@ -36,6 +42,7 @@ def report(sizes: Sizes) -> str:
             _about(sizes),
             _at_full_rate(pairs),
             _difference(pairs),
+            _by_steal(pairs, samples),
             _inside(inside),
             _lower(lower),
             _cpu(pairs),
@@ -75,7 +82,7 @@ def _about(sizes: Sizes) -> str:
     )
 
 
-def _cells(values: Sequence[float]) -> str:
+def _cells(values: NDArray[np.float64]) -> str:
     return " | ".join(f"{value:.2f}" for value in values)
 
 
@@ -97,6 +104,29 @@ def _difference(pairs: Sequence[tuple[Loaded, Loaded]]) -> str:
         half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
         lines.append(f"| {name} | {values.mean():.2f} | {values.mean() - half:.2f} – {values.mean() + half:.2f} |")
     return "\n".join(lines)
+
+
+def _by_steal(pairs: Sequence[tuple[Loaded, Loaded]], samples: Sequence[tuple[float, float]]) -> str:
+    """The same latencies, apart by whether the host took CPU from this machine about then."""
+    time, steal = np.array(samples).T
+    lines = [
+        "| the host took | | share of requests | " + " | ".join(NAMES) + " |",
+        "|---|---|---" + "|---" * len(NAMES) + "|",
+    ]
+    for name, runs in (("ours", [ours for ours, _ in pairs]), ("empty", [nothing for _, nothing in pairs])):
+        at = np.concatenate([run.measured.started + run.measured.due for run in runs])
+        good = np.concatenate([run.measured.good for run in runs])
+        latency = 1000 * np.concatenate([run.measured.latency for run in runs]).astype(np.float64)
+        took = np.interp(at + 0.5, time, steal) - np.interp(at - 0.5, time, steal)
+        for words, where in (("less", took < TAKEN), ("more", took >= TAKEN)):
+            mine = latency[where & good]
+            found = np.quantile(mine, WANTED, method="higher") if len(mine) else np.full(len(WANTED), np.nan)
+            lines.append(f"| {words} than {1000 * TAKEN:.0f} ms | {name} | {np.mean(where):.0%} | {_cells(found)} |")
+    about = (
+        f"Apart by how much CPU the host of this virtual machine took from it (steal) within half a second before and "
+        f"after a request was due, of {os.cpu_count()} seconds of CPU:"
+    )
+    return "\n".join([about, "", *lines])
 
 
 def _inside(inside: Sequence[Bounds] | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from headgate.errors import HeadgateError
 from headgate.load.clicks import Clicks
@@ -83,14 +84,15 @@ def report(sizes: Sizes) -> str:
                     capacity[who.name].append(arena.load(server, who, None, clicks=0))
         can = {name: float(np.median([run.per_second for run in runs])) for name, runs in capacity.items()}
         shared = min(can.values()) / 2
-        at_shared: dict[str, Loaded] = {}
-        at_own: dict[str, Loaded] = {}
-        for who in everyone:
-            with arena.started(who) as server:
-                arena.load(server, who, min(shared, 200), clicks=sizes.warm // 2, seed=99)
-                at_shared[who.name] = arena.load(server, who, shared, clicks=sizes.fewer, seed=1)
-                own = can[who.name] / 2
-                at_own[who.name] = arena.load(server, who, own, clicks=sizes.fewer, seed=2)
+        at_shared, at_own = ({who.name: list[Loaded]() for who in everyone} for _ in range(2))
+        clicks = sizes.fewer // sizes.rounds
+        for n in range(sizes.rounds):
+            for who in everyone:
+                with arena.started(who) as server:
+                    arena.load(server, who, min(shared, 200), clicks=sizes.warm // 2, seed=99)
+                    at_shared[who.name].append(arena.load(server, who, shared, clicks=clicks, seed=10 + n))
+                    own = can[who.name] / 2
+                    at_own[who.name].append(arena.load(server, who, own, clicks=clicks, seed=50 + n))
     return "\n\n".join(
         [
             "## Against what a user would pick instead",
@@ -101,7 +103,7 @@ def report(sizes: Sizes) -> str:
             "Each at half of what it can itself:",
             _latencies(at_own),
             _promises(capacity, at_shared, at_own),
-            _failed([*chain.from_iterable(capacity.values()), *at_shared.values(), *at_own.values()]),
+            _failed([*chain.from_iterable(chain(capacity.values(), at_shared.values(), at_own.values()))]),
         ]
     )
 
@@ -145,12 +147,14 @@ def _about(sizes: Sizes, told: str) -> str:
     return (
         f"{told}. The peers run one worker each, as their manuals set them up, with access logs off: MLflow as "
         "`mlflow models serve` on a pyfunc with type hints, BentoML as a service class with an asynchronous API "
-        "and LitServe as a LitAPI, both with adaptive batches of up to 32 as Headgate has them, FastAPI as a route with pydantic's model of a click. All call the same "
-        "counters in the same Redis and the same ONNX model; that their decisions are the same is checked first. "
+        "and LitServe as a LitAPI, both with adaptive batches of up to 32 as Headgate has them, FastAPI as a route with "
+        "pydantic's model of a click. All call the same counters in the same Redis and the same ONNX model; that their "
+        "decisions are the same is checked first. "
         "Headgate alone also hashes names and writes the decision log. "
         f"What each can is a closed loop of 8 connections for {sizes.capacity:g} s, in {sizes.rounds} rounds in turns, "
-        f"with servers started anew each time: the median, and the range; then {sizes.fewer:,} clicks in an open loop, "
-        "latencies in ms from the instant at which a request was due. CPU is of the server's processes."
+        f"with servers started anew each time: the median, and the range; then {sizes.fewer:,} clicks in an open loop, in "
+        "as many rounds in turns, latencies in ms from the instant at which a request was due. CPU is of the server's "
+        "processes. *ours* is so many times as many decisions per CPU-second."
     )
 
 
@@ -166,9 +170,9 @@ def _capacity(capacity: dict[str, list[Loaded]]) -> str:
     return "\n".join(lines)
 
 
-def _times(capacity: dict[str, list[Loaded]], peer: str) -> list[float]:
+def _times(runs: dict[str, list[Loaded]], peer: str) -> list[float]:
     """How many times a peer's decisions a CPU-second makes with ours, in each round."""
-    pairs = zip(capacity[OURS], capacity[peer], strict=True)
+    pairs = zip(runs[OURS], runs[peer], strict=True)
     return [_per_cpu_second(ours) / _per_cpu_second(theirs) for ours, theirs in pairs]
 
 
@@ -176,33 +180,44 @@ def _middle(values: Sequence[float]) -> str:
     return f"{np.median(values):,.0f} ({min(values):,.0f} – {max(values):,.0f})"
 
 
-def _latencies(runs: dict[str, Loaded]) -> str:
+def _latencies(runs: dict[str, list[Loaded]]) -> str:
     lines = [
-        "| | rate | p50 | p99 | p99.9 | p99, of ours | CPU a decision, ms | decisions per CPU-second |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | rate | p50 | p99 | p99.9 | p99, of ours | CPU a decision, ms | decisions per CPU-second | ours, by round |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    ours = runs[OURS].quantiles(WANTED)[1]
-    for name, run in runs.items():
-        found = run.quantiles(WANTED)
+    ours = _quantiles(runs[OURS])[1]
+    for name, mine in runs.items():
+        found = _quantiles(mine)
         cells = " | ".join(f"{value:.2f}" for value in found)
-        rate = len(run.measured.due) / run.measured.due[-1]
-        per = _per_cpu_second(run)
-        lines.append(f"| {name} | {rate:,.0f}/s | {cells} | {found[1] / ours:.1f} × | {1000 / per:.2f} | {per:,.0f} |")
+        rate = np.median([len(run.measured.due) / run.measured.due[-1] for run in mine])
+        per = sum(run.answered for run in mine) / sum(run.server_cpu for run in mine)
+        times = ", ".join(f"{value:.2f}" for value in _times(runs, name)) if name != OURS else ""
+        lines.append(
+            f"| {name} | {rate:,.0f}/s | {cells} | {found[1] / ours:.1f} × | {1000 / per:.2f} | {per:,.0f} | {times} |"
+        )
     return "\n".join(lines)
 
 
-def _promises(capacity: dict[str, list[Loaded]], at_shared: dict[str, Loaded], at_own: dict[str, Loaded]) -> str:
-    ours, mlflow = (at_shared[name].quantiles(WANTED)[1] for name in (OURS, "MLflow"))
-    places = {"at capacity": capacity}
-    places |= {"at the same rate": {name: [run] for name, run in at_shared.items()}}
-    places |= {"each at half of what it can": {name: [run] for name, run in at_own.items()}}
+def _quantiles(runs: Sequence[Loaded]) -> NDArray[np.float64]:
+    """Of all that was answered in runs, in ms."""
+    latency = np.concatenate([run.measured.latency[run.measured.good] for run in runs]).astype(np.float64)
+    return 1000 * np.quantile(latency, WANTED, method="higher") if len(latency) else np.full(len(WANTED), np.nan)
+
+
+def _promises(
+    capacity: dict[str, list[Loaded]], at_shared: dict[str, list[Loaded]], at_own: dict[str, list[Loaded]]
+) -> str:
+    ours, mlflow = (_quantiles(at_shared[name])[1] for name in (OURS, "MLflow"))
+    places = {"at capacity": capacity, "at the same rate": at_shared, "each at half of what it can": at_own}
     more = []
     for place, runs in places.items():
         best = min((name for name in runs if name != OURS), key=lambda name: float(np.median(_times(runs, name))))
-        more.append(f"{np.median(_times(runs, best)):.2f} times those of the best peer, {best}, {place}")
+        times = _times(runs, best)
+        more.append(f"{np.median(times):.2f} ({min(times):.2f} – {max(times):.2f}) times those of {best} {place}")
     return (
         f"At the same rate the p99 is {mlflow / ours:.1f} times lower than MLflow's (promised: 5). A second of CPU makes so "
-        f"many decisions (promised: more than with every peer): {'; '.join(more)}."
+        f"many decisions (promised: more than with every peer; told is the best of them, median and range of the rounds): "
+        f"{', '.join(more)}."
     )
 
 

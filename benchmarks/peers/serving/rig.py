@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import psutil
@@ -169,6 +170,25 @@ def empty(folder: Path) -> Iterator[Running]:
         yield server
 
 
+@contextmanager
+def stolen() -> Iterator[list[tuple[float, float]]]:
+    """Samples, four a second while the block lasts: the time, and the CPU seconds that the host kept from this machine
+    since it began (steal, as Linux counts it)."""
+    samples, over = [(time.time(), psutil.cpu_times().steal)], Event()
+
+    def sample() -> None:
+        while not over.wait(0.25):
+            samples.append((time.time(), psutil.cpu_times().steal))
+
+    thread = Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A load on a server: what was measured, and the CPU it took, in seconds."""
@@ -210,7 +230,12 @@ def load(
     clicks = Clicks(len(due), target, seed=seed, around=around)
     before = server.cpu(), store.cpu()
     measured = run(target, due, clicks.request, limits)
-    return Loaded(measured, server.cpu() - before[0], store.cpu() - before[1])
+    done = Loaded(measured, server.cpu() - before[0], store.cpu() - before[1])
+    took, middle = measured.seconds, done.quantiles((0.5,))[0]
+    print(
+        f"  {done.answered:,} answers of {server.address}{path} in {took:.0f} s, p50 {middle:.2f} ms", file=sys.stderr
+    )
+    return done
 
 
 def open_loop(rate: float, clicks: int, seed: int = 0) -> tuple[NDArray[np.float64], Limits]:

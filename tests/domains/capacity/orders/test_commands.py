@@ -21,14 +21,20 @@ def run(load_work: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any
     monkeypatch.setattr(versions, "wanted", lambda *_: SimpleNamespace(number=7, bundle="b7"))
     monkeypatch.setattr(versions, "fetch", lambda *_: load_work / "bundle")
 
-    def call(*arguments: object) -> Result:
+    def call(*arguments: object, exit_code: int = 0) -> Result:
         result = CliRunner().invoke(orders_app, [str(one) for one in arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == exit_code, result.output
         return result
 
     return call
+
+
+def judge() -> None:
+    """Let the champion's version through the gate."""
+    verdict = Entry("capacity", "verdict", "ana", to_version=7, bundle="b7", ruling="passed")
+    Ledger(settings.load()).append(verdict)
 
 
 def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: Any, tmp_path: Path) -> None:
@@ -39,8 +45,7 @@ def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: A
         run(*asked)
     assert not out.exists()
 
-    verdict = Entry("capacity", "verdict", "ana", to_version=7, bundle="b7", ruling="passed")
-    Ledger(settings.load()).append(verdict)
+    judge()
     told = run(*asked, "--picture", tmp_path / "plan.png").stdout
     assert "by version 7 (passed)" in told
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
@@ -49,3 +54,20 @@ def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: A
     shown = run("show", "capacity", "--plan", out).stdout
     assert "Headroom, each applied once:" in shown
     assert "zone loss × 1.5 (by constraint)" in shown
+
+
+def test_what_is_not_as_it_was_asked_for_and_what_is_too_late_is_told(run: Any, tmp_path: Path) -> None:
+    """The version knows a past in which all weeks of the plan have begun by now."""
+    judge()
+    fleet, out = tmp_path / "fleet.yaml", tmp_path / "plan.json"
+    run("example", "capacity", "--out", fleet)
+    asked = ("--fleet", fleet, "--weeks", 2, "--out", out, "--seconds", 1)
+    told = run("plan", "capacity", *asked, "--gap", 0.0001).stdout
+    plan = json.loads(out.read_text())
+    assert ("0.01 % was asked for" in told) == (plan["gap"] > 0.0001)
+    assert "2 of its weeks have begun" in told
+    shown = run("place", "capacity", "--plan", out, "--no-ask", exit_code=1).stdout
+    late = sum(one["kind"] == "schedule" for one in plan["orders"])
+    assert late > 1
+    assert shown.count("have begun") == 1, "one sentence, however many lines"
+    assert "Nothing was ordered" in shown
