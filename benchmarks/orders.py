@@ -2,10 +2,12 @@
 
     python benchmarks/orders.py [--seeds 3] [--years 1]
 
-writes benchmarks/orders.md. With `--seeds 0` the table of times stays as it is, with `--years 0` the year does.
+writes benchmarks/orders.md. With `--seeds 0` the table of times stays as it is, with `--years 0` the year does. Times want
+a machine that does nothing else.
 """
 
 import argparse
+import os
 import platform
 import tempfile
 import time
@@ -236,7 +238,7 @@ def main() -> None:
         head = f"""# Orders
 
 `python benchmarks/orders.py --seeds {asked.seeds}` · Python {platform.python_version()}, {versions}, {platform.machine()},
-two cores of which another job held one.
+{os.cpu_count()} cores.
 
 ## Time to 1 %
 

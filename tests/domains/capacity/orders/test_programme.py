@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.domains.capacity.orders import programme
+from headgate.domains.capacity.orders.bound import bound
 from headgate.domains.capacity.orders.choose import choose
 from headgate.domains.capacity.orders.fleet import Held, Quota, Ramp, Running, Shortage
-from headgate.domains.capacity.orders.patterns import patterns
+from headgate.domains.capacity.orders.patterns import Patterns, patterns
 from headgate.domains.capacity.orders.settle import settle
 from headgate.domains.capacity.orders.shortage import expected, lines
 from headgate.domains.capacity.orders.solve import cost, solve, whole
@@ -96,6 +97,68 @@ def test_patterns_and_exchange_find_what_the_solver_finds(zones: str) -> None:
     _, _, bound = programme.exactly(small, 0.005, 5.0)
     assert cost(small, instances, lots) <= 1.05 * bound
     assert relaxed.cost <= bound * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 4, 11])
+def test_exchange_comes_down_to_a_quota_that_lots_of_reservations_fill(seed: int) -> None:
+    """A lot that lasts for weeks must not keep instances where a quota is broken."""
+    kinds = {
+        "m7": kind(lot=4, commitment_weeks=4),
+        "c7": kind(family="c", on_demand=0.36, reserved=0.2, speed=0.87, lot=4, commitment_weeks=4),
+    }
+    told = fleet(6, types=kinds)
+    free = case(told, weeks=6, seed=seed)
+    cheap = np.array([name == "c7" for _, name in free.pools])
+    most = float((free.pooled @ programme.relax(free).instances)[cheap].sum(axis=0).max())
+    quota = Quota(family="c", region="eu", vcpus=int(0.7 * 8 * most))
+    tight = case(msgspec.structs.replace(told, quotas=[quota]), weeks=6, seed=seed)
+    relaxed = programme.relax(tight)
+    assert whole(tight, *settle(tight, *choose(tight, patterns(tight, relaxed))))
+
+
+@settings(max_examples=15)
+@given(
+    zones=st.sampled_from(["a", "ab", "abc", "abcd"]),
+    missing=st.sampled_from([0.0, 0.02, 0.5]),
+    off=st.sampled_from([0.0, 0.02, 0.3]),
+    size=st.floats(150.0, 900.0),
+    seed=st.integers(0, 99),
+)
+def test_no_fleet_costs_less_than_the_bound(zones: str, missing: float, off: float, size: float, seed: int) -> None:
+    """At any prices; at the relaxation's it lies above the relaxation."""
+    floor = 0.0 if zones == "a" else 0.9
+    told = fleet(zones=zones, services={f"s{i}": service(missing=missing, floor=floor) for i in range(2)})
+    small = case(told, weeks=1, need=needs(2, 1, size, seed))
+    relaxed = programme.relax(small)
+    mixes = patterns(small, relaxed)
+    price = relaxed.price * np.exp(np.random.default_rng(seed).normal(0, off, relaxed.price.shape))
+    best, lots, _ = programme.exactly(small, 1e-3, 2.0)
+    assert best is not None
+    assert lots is not None
+    least = bound(small, mixes, price)
+    assert least <= cost(small, best, lots) * (1 + 1e-6)
+    assert off or least >= relaxed.cost * (1 - 1e-6)
+
+
+@settings(max_examples=12)
+@given(
+    zones=st.sampled_from(["a", "ab", "abc", "abcd"]),
+    missing=st.sampled_from([0.0, 0.02, 0.5]),
+    size=st.floats(60.0, 400.0),
+    seed=st.integers(0, 99),
+)
+def test_where_no_row_ties_services_the_bound_is_the_best_fleet(
+    zones: str, missing: float, size: float, seed: int
+) -> None:
+    """Reservations that are dearer than what is on demand, and neither quota nor ramp: an instance costs its price."""
+    kinds = {"m7": kind(reserved=0.5), "c7": kind(on_demand=0.36, reserved=0.5, speed=0.87)}
+    only = service(missing=missing, floor=0.0 if zones == "a" else 0.9)
+    small = case(fleet(zones=zones, types=kinds, services={"s": only}), weeks=1, need=needs(1, 1, size, seed))
+    best, lots, _ = programme.exactly(small, 1e-7, 5.0)
+    assert best is not None
+    assert lots is not None
+    wasteful = Patterns(np.zeros(1, int), np.zeros(1, int), best.T + 1)
+    assert bound(small, wasteful, small.on_demand[:, None]) == pytest.approx(cost(small, best, lots), rel=1e-6)
 
 
 def test_reservations_come_in_lots_after_their_lead_time_and_last_their_commitment() -> None:

@@ -165,18 +165,6 @@ def relax(case: Case) -> Relaxed:
     )
 
 
-def bound(case: Case, seconds: float) -> float:
-    """A better lower bound than the relaxation: what HiGHS's cuts at the root of the tree prove in so many seconds."""
-    cp = cvxpy()
-    _, shared, rows, cost = by_cells(case, whole=True)
-    problem = cp.Problem(cp.Minimize(cost), [*shared.rows.values(), *rows.values()])
-    quiet = {f"mip_heuristic_run_{name}": False for name in ("rins", "rens", "root_reduced_cost", "zi_round")}
-    solve(problem, time_limit=seconds, mip_max_nodes=1, mip_heuristic_effort=0.0, **quiet)
-    told = problem.solver_stats.extra_stats
-    offset = float(case.reserved @ case.held.sum(axis=1))
-    return float(told.mip_dual_bound) + offset
-
-
 def exactly(case: Case, gap: float, seconds: float) -> tuple[Ints | None, Ints | None, float]:
     """Let HiGHS solve the whole programme: instances [C, T] and lots [P, T] if it found any, and its lower bound."""
     cp = cvxpy()

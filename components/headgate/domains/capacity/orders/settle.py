@@ -113,8 +113,12 @@ class _Exchange:
         answer = np.maximum(trial - there, 0.0) @ case.on_demand[pools]
         broken = np.zeros(len(moves))
         if case.limits:
-            now = np.maximum(self.running[:, t], self.there[:, t])
-            over = case.used @ now - case.allowed + (np.maximum(trial, there) - now[pools]) @ case.used[:, pools].T
+            # lots are chosen anew within the quotas for what runs; only what is held already stays, come what may
+            held = case.held[:, t]
+            now = np.maximum(self.running[:, t], held)
+            over = (
+                case.used @ now - case.allowed + (np.maximum(trial, held[pools]) - now[pools]) @ case.used[:, pools].T
+            )
             broken += np.maximum(over, 0.0).sum(axis=1)
         add, remove = (most[pools] for most in case.ramps)
         if t or case.running is not None:

@@ -2,9 +2,9 @@
 
 A large programme is more than HiGHS settles in half a minute by itself. But given prices of pools it falls apart into
 services and weeks, whose good mixes can be written down (`patterns`): one is chosen for each (`choose`), and single
-instances are exchanged while that saves (`settle`). The gap is to a lower bound of the whole programme, never of the
-choice among patterns. What time is left goes to HiGHS, with the programme as it stands: of a small one it finds the
-best.
+instances are exchanged while that saves (`settle`). By the same prices the best of every service and week bound what
+any fleet costs (`bound`): the gap is to that, never to the choice among patterns. What time is left goes to HiGHS, with
+the programme as it stands: of a small one it finds the best.
 """
 
 import time
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.capacity.orders import programme
+from headgate.domains.capacity.orders.bound import bound
 from headgate.domains.capacity.orders.case import Case
 from headgate.domains.capacity.orders.choose import choose
 from headgate.domains.capacity.orders.patterns import patterns
@@ -56,11 +57,12 @@ def solve(case: Case, gap: float = 0.01, seconds: float = 30.0) -> Solved:
     relaxed = programme.relax(case)
     refuse_broken(case, relaxed.broken)
     least, found = relaxed.cost, None  # instances, lots, cost
-    x, begun = settle(case, *choose(case, patterns(case, relaxed)))
+    mixes = patterns(case, relaxed)
+    x, begun = settle(case, *choose(case, mixes))
     if whole(case, x, begun):
         found = (x, begun, cost(case, x, begun))
         if least < (1 - gap) * found[2]:
-            least = max(least, programme.bound(case, min(left(), seconds / 3)))
+            least = max(least, bound(case, mixes, relaxed.price))
     if found is None or least < (1 - gap) * found[2]:
         other_x, other_begun, proven = programme.exactly(case, gap, left())
         least = max(least, proven if np.isfinite(proven) else 0.0)
