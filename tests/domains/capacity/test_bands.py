@@ -1,18 +1,32 @@
 """Bands and peaks: they hold what they say, open with the level, stay above zero, and widen beyond what was tested."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 from scipy.stats import binom
 
 from headgate.domains.capacity.bands import Bands, Noise, certified, coarser, noise, steps
 from headgate.domains.capacity.clock import DAY
 from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.peaks import TOGETHER, Library, collect, peak
+from headgate.domains.capacity.events import active
+from headgate.domains.capacity.peaks import (
+    PEAKS,
+    TOGETHER,
+    Days,
+    Library,
+    collect,
+    days,
+    peak,
+    read_libraries,
+    write_libraries,
+)
 from headgate.domains.capacity.tried import Origin, Tried
+from headgate.errors import HeadgateError
 
 from .small import Floats, at, event, load, one, span
 
@@ -140,34 +154,72 @@ def test_a_day_with_gaps_is_filled_as_forecast_and_one_with_many_is_not_judged()
 # -- peaks -------------------------------------------------------------------------------------------------------------
 
 
+def said(values: Floats, on: bool = False) -> Days:
+    return days(values, np.full(len(values), on), 3600)
+
+
 def test_the_largest_step_lies_above_the_largest_median(noises: dict[str, Noise]) -> None:
     library = collect([stretch(1), stretch(2)], noises)
-    assert library.scores.shape == (32, TOGETHER * 24)
+    assert library.blocks.shape == (2 * 20 * 2, TOGETHER)
     forecast = load(TIMES, size=400.0)
-    drawn = peak(forecast, noises["eu/s0/requests"], library)
+    drawn = peak(said(forecast), noises["eu/s0/requests"], library)
     assert np.quantile(drawn, 0.5) > forecast.max()
     assert np.quantile(drawn, 0.95) > np.quantile(drawn, 0.5)
-    assert peak(forecast, noises["eu/s0/requests"], library, widen=2.0).mean() > drawn.mean()
-    assert np.array_equal(peak(forecast, noises["eu/s0/requests"], library), drawn)
+    assert peak(said(forecast), noises["eu/s0/requests"], library, widen=2.0).mean() > drawn.mean()
+    assert np.array_equal(peak(said(forecast), noises["eu/s0/requests"], library), drawn)
 
 
-def test_the_quantiles_of_the_largest_step_are_what_peaks_turn_out_to_be() -> None:
+@pytest.mark.parametrize("hours", [HOURS, 7 * 24, 24, 36])
+def test_the_quantiles_of_the_largest_step_are_what_peaks_turn_out_to_be(hours: int) -> None:
     known = Noise(0.1, 0.5, True)
     library = collect([stretch(seed) for seed in (1, 2)], {f"eu/s{i}/requests": known for i in range(20)})
-    came = np.concatenate([stretch(seed).actual.max(axis=0) for seed in range(10, 20)])
-    drawn = peak(load(TIMES, size=400.0), known, library)
+    came = np.concatenate([stretch(seed).actual[:hours].max(axis=0) for seed in range(10, 20)])
+    drawn = peak(said(load(TIMES, size=400.0)[:hours]), known, library)
     for level in (0.5, 0.9):
         assert (came <= np.quantile(drawn, level)).mean() == pytest.approx(level, abs=0.1)
+
+
+def test_days_of_events_are_moved_like_days_of_events() -> None:
+    """Where promotions brought half as much again as was forecast, the next one's peak is expected there too."""
+    known = Noise(0.1, 0.5, True)
+    sale = event("2026-03-05", "2026-03-08")
+    tried = stretch(1, events=(sale,))
+    on = active((sale,), TIMES, tried.series[0].zone)
+    tried.actual[on] *= 1.5
+    library = collect([tried], {f"eu/s{i}/requests": known for i in range(20)})
+    forecast = load(TIMES, size=400.0)
+    calm, busy = (np.median(peak(said(forecast, on), known, library)) for on in (False, True))
+    truth = np.median(stretch(2).actual.max(axis=0))
+    assert busy == pytest.approx(1.5 * truth, rel=0.1)
+    assert calm < 1.3 * truth
 
 
 def test_one_broken_minute_does_not_order_a_fleet(noises: dict[str, Noise]) -> None:
     broken = stretch(1)
     broken.actual[5, 0] = 1e9
     forecast = load(TIMES, size=400.0)
-    drawn = peak(forecast, noises["eu/s0/requests"], collect([broken, stretch(2)], noises))
+    drawn = peak(said(forecast), noises["eu/s0/requests"], collect([broken, stretch(2)], noises))
     assert drawn.max() < 3 * forecast.max()
 
 
+def test_days_that_were_not_seen_neither_raise_nor_lower_peaks(noises: dict[str, Noise]) -> None:
+    whole, gaps = stretch(1), stretch(1)
+    gaps.actual[: 3 * 24] = np.nan
+    forecast = said(load(TIMES, size=400.0))
+    drawn = [peak(forecast, noises["eu/s0/requests"], collect([one], noises)) for one in (whole, gaps)]
+    assert np.median(drawn[1]) == pytest.approx(np.median(drawn[0]), rel=0.05)
+
+
 def test_a_peak_without_scores_is_refused(noises: dict[str, Noise]) -> None:
+    nothing = Library(np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
     with pytest.raises(ValueError, match="no origin"):
-        peak(load(TIMES), noises["eu/s0/requests"], Library(np.zeros((0, 0), np.float32)))
+        peak(said(load(TIMES)), noises["eu/s0/requests"], nothing)
+
+
+def test_libraries_come_back_as_they_were_written(noises: dict[str, Noise], tmp_path: Path) -> None:
+    library = collect([stretch(1)], noises)
+    write_libraries(tmp_path, {3600: library})
+    assert np.array_equal(read_libraries(tmp_path)[3600].blocks, library.blocks)
+    save_file({"3600": np.zeros((2, 168), np.float32)}, tmp_path / PEAKS)
+    with pytest.raises(HeadgateError, match="earlier Headgate"):
+        read_libraries(tmp_path)

@@ -11,7 +11,7 @@ from headgate.domains.capacity import model as models
 from headgate.domains.capacity import snapshot as snapshots
 from headgate.domains.capacity.backtest import try_all
 from headgate.domains.capacity.bands import BANDS, SHARES, Noise, certified, steps
-from headgate.domains.capacity.peaks import PEAKS, collect
+from headgate.domains.capacity.peaks import collect, write_libraries
 from headgate.domains.capacity.train import newest
 from headgate.domains.capacity.tried import Tried
 from headgate.files import read_json, write_json
@@ -41,10 +41,8 @@ def step(work: Path, out: Path) -> None:
             if (bands := certified(runs, coarse, noises.get(coarse, {}))) is not None:
                 found[f"{own}/{coarse}"] = bands.to_dict()
         told[str(own)] = {"origins": len(runs), "tested_days": max((b["tested"] for b in found.values()), default=0)}
-        library[str(own)] = collect(runs, noises.get(own, {})).scores
-    from safetensors.numpy import save_file
-
-    save_file({name: np.ascontiguousarray(scores) for name, scores in library.items()}, bundle / PEAKS)
+        library[own] = collect(runs, noises.get(own, {}))
+    write_libraries(bundle, library)
     noise = {
         str(coarse): {name: [one.sigma, one.smooth, one.chance] for name, one in values.items()}
         for coarse, values in noises.items()

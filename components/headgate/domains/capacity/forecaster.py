@@ -40,6 +40,7 @@ class Forecast:
     times: NDArray[np.int64]
     quantiles: dict[float, Floats]
     certified: bool  # whether origins reached as far ahead as this
+    event: NDArray[np.bool_]  # [n] whether one is on
 
 
 class Forecaster:
@@ -146,7 +147,7 @@ class Forecaster:
                 values if bands is None or noise is None else noise.at(values, bands.score(ahead, on, level))
             )
         reach = bands is not None and bool(ahead[-1] <= bands.tested)
-        return Forecast(series, asked, times, quantiles, reach)
+        return Forecast(series, asked, times, quantiles, reach, on)
 
     def peak(
         self,
@@ -167,11 +168,12 @@ class Forecaster:
         """
         bands, noise = self._bands(said.series, self.parts(said.series), said.step)
         library = self.library.get(said.step)
-        if bands is None or noise is None or library is None or not len(library.scores):
+        if bands is None or noise is None or library is None or not len(library.blocks):
             raise DataRefused(f"{said.series} has no certified peak: its history is too short to try a forecast.")
         ahead = max((end.timestamp() - self.as_of.timestamp()) / DAY / bands.tested, 1.0)
         widen = float(np.sqrt(ahead))
-        return np.concatenate([peaks.peak(said.quantiles[0.5], noise, library, widen, seed) for seed in seeds])
+        days = peaks.days(said.quantiles[0.5], said.event, said.step)
+        return np.concatenate([peaks.peak(days, noise, library, widen, seed) for seed in seeds])
 
     def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Forecast every row of `batch` (series, time): forecast and the columns QUANTILES; null beyond the horizon.
