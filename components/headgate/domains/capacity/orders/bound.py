@@ -75,15 +75,14 @@ class _Zone:
 
 @dataclass(frozen=True)
 class _Mixes:
-    """Mixes [n] in some zones: their units, those of the zone that carries most, their cost, and the excess in it."""
+    """Mixes [n] in some zones: their units, those of the zone that carries most, and their cost."""
 
     units: Floats
     largest: Floats
     cost: Floats
-    excess: Floats
 
-    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> "_Mixes":
-        return _Mixes(self.units[kept], self.largest[kept], self.cost[kept], self.excess[kept])
+    def where(self, kept: NDArray[np.bool_]) -> "_Mixes":
+        return _Mixes(self.units[kept], self.largest[kept], self.cost[kept])
 
     def beside(self, other: "_Mixes") -> "_Mixes":
         """Each of these with each of another zone."""
@@ -91,7 +90,6 @@ class _Mixes:
             np.add.outer(self.units, other.units).ravel(),
             np.maximum.outer(self.largest, other.largest).ravel(),
             np.add.outer(self.cost, other.cost).ravel(),
-            np.add.outer(self.excess, other.excess).ravel(),
         )
 
 
@@ -106,11 +104,13 @@ class _Block:
 
     def cheapest(self, known: float) -> float:
         """The cost of the cheapest mix, `known` or less; less than that where there are too many to look at."""
+        if not self.zones:
+            return float(self._short(np.zeros(1))[0])
         least = self._least()
         if not np.isfinite(known):
             return least
         most = known + 1e-9 * abs(known)
-        joined = _Mixes(*np.zeros((4, 1)))
+        joined = _Mixes(*np.zeros((3, 1)))
         for number in range(len(self.zones)):
             mixes = self._of_zone(number, most, most - least)
             if mixes is None or len(mixes.units) * len(joined.units) > MOST:
@@ -125,10 +125,8 @@ class _Block:
 
     def _least(self) -> float:
         """What the service costs at least, in parts of instances."""
-        n = len(self.zones)
-        return float(
-            self._at_least(min(zone.best for zone in self.zones), np.array([self.floor * n / max(n - 1, 1)]))[0]
-        )
+        n, rate = len(self.zones), min(zone.best for zone in self.zones)
+        return float(self._at_least(rate, np.array([self.floor * n / max(n - 1, 1)]))[0])
 
     def _of_zone(self, number: int, most: float, allowed: float) -> _Mixes | None:
         """What a zone can have in a mix that costs `most`, less what costs no less than what carries more; None where
@@ -141,15 +139,13 @@ class _Block:
             count = count[count * (price - zone.best * each) <= allowed]
             if len(count) * len(units) > MOST:
                 return None
-            units, cost = (
-                np.add.outer(before, count * more).ravel() for before, more in ((units, each), (cost, price))
-            )
+            units = np.add.outer(units, count * each).ravel()
+            cost = np.add.outer(cost, count * price).ravel()
             kept = np.flatnonzero((cost - zone.best * units <= allowed) & (units < enough + zone.units.max()))
             order = kept[np.lexsort((cost[kept], -units[kept]))]
             cheaper = cost[order] < np.minimum.accumulate(np.concatenate([[np.inf], cost[order]]))[:-1]
             units, cost = units[order[cheaper]], cost[order[cheaper]]
-        excess = cost - zone.best * units
-        return _Mixes(units, units, cost, excess).where(excess + self._with(number, units) <= most)
+        return _Mixes(units, units, cost).where(cost - zone.best * units + self._with(number, units) <= most)
 
     def _with(self, number: int, units: Floats) -> Floats:
         """What the service costs at least [n], in parts of instances, where a zone carries `units` [n]."""
