@@ -8,11 +8,15 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from typer.testing import CliRunner
 
 from headgate.domains.capacity.orders import aws as calls
 from headgate.domains.capacity.orders import plan as plans
+from headgate.domains.capacity.orders.commands import orders_app
 from headgate.domains.capacity.orders.fleet import Fleet
 from headgate.domains.capacity.orders.place import Report, place, show, words
 from headgate.domains.capacity.orders.placed import placed
@@ -220,6 +224,52 @@ def test_when_time_is_up_the_next_run_goes_on(cloud: Cloud, here: Settings, plan
         order(here, plan, deadline=0.0)
     order(here, plan)
     assert (bought(cloud), sizes()) == exactly(plan)
+
+
+@pytest.mark.parametrize(
+    ("stop", "sentence"),
+    [
+        ("ExpiredToken", "credentials have expired"),
+        (None, "What answers is not AWS"),
+        (KeyboardInterrupt(), "Stopped: run the same command again"),
+    ],
+    ids=["credentials", "not AWS", "Ctrl-C"],
+)
+def test_whatever_stops_a_placing_what_was_done_is_said_first(
+    cloud: Cloud,
+    here: Settings,
+    plan: Plan,
+    stop: str | BaseException | None,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead = datetime.now(UTC) - NOW
+    orders = [msgspec.structs.replace(one, start=one.start + ahead) for one in plan.orders]
+    gone = next(n for n, one in enumerate(orders) if one.kind == "reservation")
+    orders.insert(0, msgspec.structs.replace(orders[gone], line="00000", vcpus=8))  # less than EC2 takes
+    plans.write(plans.seal(msgspec.structs.replace(plan, orders=orders)), tmp_path / "plan.json")
+    asked: list[object] = []
+
+    def reserve(*arguments: Any) -> str:
+        asked.append(arguments)
+        if len(asked) < 3:
+            return "cr-1"
+        if isinstance(stop, BaseException):
+            raise stop
+        with calls._in_words(arguments[0]):
+            raise ClientError({"Error": {"Code": stop}}, "x") if stop else ResponseParserError("<html>")
+
+    monkeypatch.setattr("headgate.domains.capacity.orders.place.reserve", reserve)
+    result = CliRunner().invoke(orders_app, ["place", "capacity", "--plan", str(tmp_path / "plan.json"), "--place"])
+    third = [n for n, one in enumerate(orders) if one.kind == "reservation"][3]
+    head = f"{third - 1} placed, 0 already, 1 refused, {len(orders) - third} open."
+    assert head in result.stdout
+    assert "Refused:" in result.stdout
+    assert "EC2 reserves 32 vCPUs ahead at least" in result.stdout
+    assert isinstance(result.exception, HeadgateError)
+    assert sentence in str(result.exception)
+    assert "goes on from here" in str(result.exception)
 
 
 def test_a_plan_that_does_not_know_of_a_later_order_is_refused(cloud: Cloud, here: Settings, plan: Plan) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.commands.options import Json, answer
-from headgate.errors import UsageError
+from headgate.errors import Stopped, UsageError
 from headgate.files import refuse_folder
 
 if TYPE_CHECKING:
@@ -176,7 +176,16 @@ def place(
     _refuse_others(domain)
     made, ledger = _read(plan), Ledger(settings.load())
     if place:
-        report = placing.place(ledger, made, deadline=deadline)
+        lines: list[placing.Line] = []
+        try:
+            report = placing.place(ledger, made, deadline=deadline, told=lines.append)
+        except BaseException as stop:  # whatever it was, what was done is said first
+            if lines:
+                report = placing.Report(made.id, tuple(lines), len(made.orders) - len(lines))
+                answer(_plain(report), json, _told(report, place))
+            if isinstance(stop, KeyboardInterrupt):
+                raise Stopped("Stopped: run the same command again, it goes on from here.") from None
+            raise
     else:
         report = placing.show(made, placed(ledger.entries("capacity")), datetime.now(UTC), ask)
     answer(_plain(report), json, _told(report, place))
@@ -275,7 +284,7 @@ def _told(report: "Report", placing: bool) -> str:
     refused = [f"  {words(line.order)}: {line.words}." for line in report.refused if not line.late]
     refused += [f"  {late:,} lines are of weeks that have begun: set those sizes by hand, or plan again."] * (late > 0)
     head = ", ".join(f"{counts[name]:,} {name}" for name in ("placed", "already", "refused"))
-    head = f"Plan {report.plan}: {head}."
+    head = f"Plan {report.plan}: {head}{f', {report.open:,} open' if report.open else ''}."
     if not placing:
         head = (
             f"Plan {report.plan} would order {counts['would']:,} lines; {counts['already']:,} are ordered already, "
@@ -291,7 +300,7 @@ def _plain(report: "Report") -> dict[str, Any]:
         {"outcome": line.outcome, "words": line.words, "reference": line.reference, **msgspec.to_builtins(line.order)}
         for line in report.lines
     ]
-    return {"plan": report.plan, "lines": lines, "refused": len(report.refused)}
+    return {"plan": report.plan, "lines": lines, "refused": len(report.refused), "open": report.open}
 
 
 def _answer(made: "Plan", json: bool, words: str) -> None:

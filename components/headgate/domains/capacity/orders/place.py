@@ -43,6 +43,7 @@ class Report:
 
     plan: str
     lines: tuple[Line, ...]
+    open: int = 0  # orders that it did not come to, of which the last begun may be in doubt
 
     @property
     def refused(self) -> tuple[Line, ...]:
@@ -105,8 +106,8 @@ def place(
 ) -> Report:
     """Place every order of the plan that is not placed yet, within `deadline` seconds.
 
-    Raises UsageError for an outdated plan; HeadgateError where AWS lets nobody in or time is up, with what is placed
-    in the ledger, so that the same command goes on from there.
+    `told` hears of each line as it ends. Raises UsageError for an outdated plan; HeadgateError where AWS lets nobody in
+    or time is up, with what is placed in the ledger, so that the same command goes on from there.
     """
     ends = time.monotonic() + deadline
     with ledger.lease(LEASE) as lease:
