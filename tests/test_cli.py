@@ -661,7 +661,7 @@ def test_a_folder_where_a_file_is_to_be_is_refused_before_the_work(
     headgate: Headgate, tmp_path: Path, arguments: list[str]
 ) -> None:
     said = headgate(*arguments, "--out", tmp_path)
-    assert (said.code, said.sentence) == (2, f"{tmp_path} is a folder: name a file with --out.")
+    assert (said.code, said.sentence) == (2, f"{tmp_path} is a folder: name a file.")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from headgate import files
-from headgate.files import atomic_file, atomic_folder, read_json, sha256, sweep, write_json
+from headgate.errors import UsageError
+from headgate.files import atomic_file, atomic_folder, read_json, refuse_unwritable, sha256, sweep, write_json
 
 #: Where a writer may be killed: with its draft half written, or whole and about to take its place.
 WRITERS = {
@@ -173,3 +174,25 @@ def test_what_is_no_json_leaves_the_old_file(tmp_path: Path, value: object) -> N
 def test_the_sum_of_a_file_is_that_of_its_bytes(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "file").write_bytes(data)
     assert sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("/proc/no/such.json", "cannot be written"),
+        ("a/x.json", "cannot be written .Not a directory"),
+        ("y" * 250, "cannot be written .File name too long"),
+        (".", "is a folder"),
+        ("x.txt", "would be no .json or .png file"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(folder: Path, out: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        refuse_unwritable(folder / out, ".json", ".png")
+
+
+def test_asking_whether_a_file_can_be_written_leaves_nothing_behind(folder: Path) -> None:
+    refuse_unwritable(folder / "new" / "x.json", ".json", ".png")
+    refuse_unwritable(folder / "a")
+    assert content(folder) == {"a": "old", "b": "old"}
+    assert not [*folder.glob(".tmp-*")]

@@ -10,7 +10,7 @@ import yaml
 from headgate import domains
 from headgate.data import datasets
 from headgate.errors import HeadgateError
-from headgate.files import refuse_folder
+from headgate.files import refuse_unwritable
 from headgate.registry import versions
 from headgate.settings import Settings
 
@@ -61,7 +61,7 @@ class Scored:
 def decide(settings: Settings, domain: str, wanted: str, on: Path, out: Path) -> Decided:
     """Decide every event below `on` with a version, and write the decisions to `out`."""
     chosen = domains.get(domain)
-    refuse_folder(out)
+    refuse_unwritable(out)
     version = versions.wanted(settings, domain, wanted)
     rows, noticed = chosen.decide(versions.fetch(version, settings), on, out)
     return Decided(domain, version.number, rows, noticed, chosen.noticed, out)

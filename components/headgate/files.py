@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,10 +59,18 @@ def atomic_file(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def refuse_folder(out: Path) -> None:
-    """Raise UsageError where a file is to be written and a folder is there; asked before the work, not after it."""
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: name a file with --out.")
+def refuse_unwritable(out: Path, *suffixes: str) -> None:
+    """Raise UsageError where no file, or none of this kind, can be written to `out`; asked before the work."""
+    try:
+        if out.is_dir():
+            raise UsageError(f"{out} is a folder: name a file.")
+        there = next(folder for folder in out.absolute().parents if folder.exists())
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".tmp-", suffix=f"-{out.name}"):  # a name like any draft's
+            pass
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}): name another file.") from error
+    if suffixes and out.suffix not in suffixes:
+        raise UsageError(f"{out} would be no {' or '.join(suffixes)} file: give its name that ending.")
 
 
 def sweep(folder: Path) -> None:

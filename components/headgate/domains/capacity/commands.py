@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.errors import UsageError
-from headgate.files import refuse_folder
+from headgate.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from headgate.domains.capacity.forecaster import Forecaster
@@ -53,7 +53,7 @@ def forecast(
     from headgate.errors import DataRefused
     from headgate.files import atomic_file
 
-    _refuse_other_than(out, ".csv", ".parquet")
+    refuse_unwritable(out, ".csv", ".parquet")
     asked = _levels(quantiles)
     number, forecaster = _load(domain, version)
     known = calendar_of(calendar)
@@ -114,7 +114,7 @@ def explain(
     from headgate.domains.capacity.explain import picture
 
     if out is not None:
-        _refuse_other_than(out, ".png")
+        refuse_unwritable(out, ".png")
     _, forecaster = _load(domain, version)
     known = calendar_of(calendar)
     found = take_apart(forecaster, series, _instant(start), _instant(end), known)
@@ -246,7 +246,7 @@ def headroom(
     from headgate.files import atomic_file
 
     if out is not None:
-        refuse_folder(out)
+        refuse_unwritable(out)
     price = prices(cost or [])
     number, forecaster = _load(domain, version)
     known = calendar_of(calendar)
@@ -342,13 +342,6 @@ def _instant(written: str) -> datetime:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(f"{written!r} is no time: write 2026-11-27 or 2026-11-27T18:00Z.") from None
-
-
-def _refuse_other_than(out: Path, *suffixes: str) -> None:
-    """Refuse a file of another kind before the work, not after it."""
-    refuse_folder(out)
-    if out.suffix not in suffixes:
-        raise UsageError(f"{out} would be no {' or '.join(suffixes)} file: give its name that ending.")
 
 
 def _amount(value: float) -> str:

@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headgate import settings
+from headgate.domains.capacity.orders import plan as plans
 from headgate.domains.capacity.orders.commands import orders_app
-from headgate.errors import DataRefused
+from headgate.domains.capacity.orders.picture import picture
+from headgate.errors import DataRefused, UsageError
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
 
@@ -49,11 +51,25 @@ def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: A
     told = run(*asked, "--picture", tmp_path / "plan.png").stdout
     assert "by version 7 (passed)" in told
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+    picture(plans.read(out), tmp_path / "plan.pdf")
+    assert (tmp_path / "plan.pdf").read_bytes().startswith(b"%PDF")
     plan = json.loads(out.read_text())
     assert plan["forecast"]["version"] == 7
     shown = run("show", "capacity", "--plan", out).stdout
     assert "Headroom, each applied once:" in shown
     assert "zone loss × 1.5 (by constraint)" in shown
+
+
+@pytest.mark.parametrize(("option", "file"), [("--out", "no.json"), ("--picture", "no.png"), ("--picture", "x.gif")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_plan_is_made(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, file: str
+) -> None:
+    judge()
+    run("example", "capacity", "--out", tmp_path / "fleet.yaml")
+    monkeypatch.setattr("headgate.domains.capacity.orders.make.solve", lambda *_: pytest.fail("it was solved"))
+    where = tmp_path / file if file == "x.gif" else tmp_path / "fleet.yaml" / file
+    with pytest.raises(UsageError, match=r"cannot be written|would be no \.png"):
+        run("plan", "capacity", "--fleet", tmp_path / "fleet.yaml", option, where)
 
 
 def test_what_is_not_as_it_was_asked_for_and_what_is_too_late_is_told(run: Any, tmp_path: Path) -> None:

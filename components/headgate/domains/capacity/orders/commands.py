@@ -8,7 +8,7 @@ import typer
 
 from headgate.commands.options import Json, answer
 from headgate.errors import Stopped, UsageError
-from headgate.files import refuse_folder
+from headgate.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from headgate.domains.capacity.orders.place import Report
@@ -40,7 +40,7 @@ def example(
     from headgate.domains.capacity.orders.example import example as write
     from headgate.files import atomic_file
 
-    refuse_folder(out)
+    refuse_unwritable(out)
     if out.exists():
         raise UsageError(f"{out} is there already: name another file, or remove it first.")
     _, _, forecaster = _load(domain, version)
@@ -79,7 +79,8 @@ def plan(
     gap: Annotated[float, typer.Option(min=0.0001, max=0.5, help="How much dearer than the best it may be.")] = 0.01,
     seconds: Annotated[float, typer.Option(min=1, help="About how long to look for it.")] = 30.0,
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A .png with capacity against demand, and the cost.")
+        Path | None,
+        typer.Option(metavar="FILE", help="A .png, .svg or .pdf with capacity against demand, and the cost."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -95,9 +96,10 @@ def plan(
     from headgate.domains.capacity.orders.placed import placed
     from headgate.registry.ledger import Ledger
 
-    for file in (out, picture):
-        if file is not None:
-            refuse_folder(file)
+    if out is not None:
+        refuse_unwritable(out)
+    if picture is not None:
+        refuse_unwritable(picture, ".png", ".svg", ".pdf")
     here = settings.load()
     told, earlier = with_units(read(fleet), here.home), plans.read(last) if last else plans.latest(here.home)
     number, bundle, forecaster = _load(domain, version)

@@ -9,7 +9,7 @@ from headgate.files import atomic_file
 
 
 def picture(plan: Plan, out: Path) -> None:
-    """Draw the plan to a .png: services' capacity and floors over their median need, and the cost by week."""
+    """Draw the plan to a .png, .svg or .pdf: services' capacity and floors over their need, and the cost by week."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -50,4 +50,4 @@ def picture(plan: Plan, out: Path) -> None:
     cost.set_ylabel(f"{plan.currency} a week (line)")
     below.set_xticks(weeks, [f"{week:%d %b}" for week in plan.weeks], rotation=30)
     with atomic_file(out) as draft:
-        figure.savefig(draft, dpi=110, format="png")
+        figure.savefig(draft, dpi=110)
