@@ -242,14 +242,19 @@ def changes(plan: Plan, last: Plan | None) -> list[str]:
     """What is other than in the last plan, in words; for the weeks that both have."""
     if last is None:
         return []
-    words = [f"The cost goes from {last.money} to {plan.money}."] if last.cost.total != plan.cost.total else []
+    words = []
     if last.forecast.version != plan.forecast.version:
         words.append(f"It is made by version {plan.forecast.version}, the last by {last.forecast.version}.")
     if last.forecast.calendar != plan.forecast.calendar:
         words.append("The calendar is another.")
     common = [week for week in plan.weeks if week in last.weeks]
     if not common:
-        return [*words, "It has no week in common with the last plan."]
+        return [*words, "It has no week in common with the last plan: their costs are of other weeks."]
+    was, now = (sum(one.cost.by_week[one.weeks.index(week)] for week in common) for one in (last, plan))
+    if (round(was), last.currency) != (round(now), plan.currency):
+        span = f"the week of {common[0]}" if len(common) == 1 else f"the weeks of {common[0]} to {common[-1]}"
+        cost = f"from {was:,.0f} {last.currency} to {now:,.0f} {plan.currency}"
+        words.insert(0, f"In {span}, which both have, the cost goes {cost}, what is missing apart.")
 
     def summed(one: Plan) -> dict[tuple[str, str], Any]:
         at = [one.weeks.index(week) for week in common]
