@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -15,6 +16,8 @@ from headgate.domains.capacity.orders.picture import picture
 from headgate.errors import DataRefused, UsageError
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
+
+from .worlds import fleet, planned, service
 
 
 @pytest.fixture
@@ -70,6 +73,24 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_plan_is_made(
     where = tmp_path / file if file == "x.gif" else tmp_path / "fleet.yaml" / file
     with pytest.raises(UsageError, match=r"cannot be written|would be no \.png"):
         run("plan", "capacity", "--fleet", tmp_path / "fleet.yaml", option, where)
+
+
+@pytest.mark.parametrize("floors", [(0.0, 0.0), (0.8, 0.0)])
+def test_services_without_a_floor_are_not_said_to_survive_and_what_they_lack_is_said(
+    run: Any, tmp_path: Path, floors: tuple[float, float]
+) -> None:
+    told = fleet(services={f"s{i}": service(floor=floor, missing=0.0) for i, floor in enumerate(floors)})
+    made = planned(told, need=np.full((5, 2, 3), 1000.0))
+    plans.write(made, tmp_path / "plan.json")
+    shown = run("show", "capacity", "--plan", tmp_path / "plan.json").stdout
+    lacked = sum(sum(row.missing) for row in made.services)
+    if floors == (0.0, 0.0):
+        assert "6,000 units of a median need of 6,000 (s0 100 %, s1 100 %), for 0 USD" in shown
+        assert "counted through" not in shown
+    else:
+        assert f"{lacked:,.0f} units of a median need of 6,000 (s1 100 %), for 0 USD" in shown
+        assert "counted through for 1 of 2 services" in shown
+    assert shown.count("zone loss × 1.5") == sum(floor > 0 for floor in floors)
 
 
 def test_what_is_not_as_it_was_asked_for_and_what_is_too_late_is_told(run: Any, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ PlanFile = Annotated[
 ]
 Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
 
-#: How many orders are listed by name.
-LISTED = 12
+#: How many orders, and services that lack more than so much of their need, are listed by name.
+LISTED, MUCH = 12, 0.05
 
 
 @orders_app.command(epilog="Example: headgate orders example capacity --out fleet.yaml")
@@ -231,13 +231,13 @@ def _summary(made: "Plan") -> str:
         f"Plan {made.id}, {len(made.weeks)} weeks from {made.weeks[0]}, by version {made.forecast.version} "
         f"({made.forecast.ruling}): {made.money}, at most {100 * made.gap:.2g} % above the best.",
         f"  on demand {cost.on_demand:,.0f}, reserved {cost.reserved:,.0f}, after {last} {cost.after:,.0f}, "
-        f"missing units {cost.missing:,.0f}",
+        f"for what is missing {cost.missing:,.0f}",
         "  by type: " + ", ".join(f"{name} {value:,.0f}" for name, value in kinds if value),
         "  by zone: " + ", ".join(f"{name} {value:,.0f}" for name, value in cost.by_zone.items()),
         "  by week: " + ", ".join(f"{value:,.0f}" for value in cost.by_week),
         f"  {sum(o.kind == 'reservation' for o in made.orders):,} reservations and "
-        f"{sum(o.kind == 'schedule' for o in made.orders):,} sizes of groups to order; the loss of any zone "
-        f"was counted through for {len(made.services)} services and every week.",
+        f"{sum(o.kind == 'schedule' for o in made.orders):,} sizes of groups to order; {_counted(made)}.",
+        *_missing(made),
     ]
     if made.prices:
         lines += ["What constraints cost, each by itself and without rounding:", *(f"  {p.words}" for p in made.prices)]
@@ -246,6 +246,31 @@ def _summary(made: "Plan") -> str:
     if not made.forecast.certified:
         lines.append("It reaches further ahead than any origin could test: beyond, the scenarios widen with √horizon.")
     return "\n".join(lines)
+
+
+def _counted(made: "Plan") -> str:
+    """What was counted through: a service without a floor may lose everything with a zone."""
+    kept = sum(any(row.floor) for row in made.services)
+    if not kept:
+        return "no service has a floor, so the loss of a zone was not looked at"
+    some, rest = (f" of {len(made.services)}", ", the others have no floor") if kept < len(made.services) else ("", "")
+    return f"the loss of any zone was counted through for {kept}{some} services and every week{rest}"
+
+
+def _missing(made: "Plan") -> list[str]:
+    """What is missing at the weeks' peaks, in units, and which services lack much."""
+    if sum(missing := [sum(row.missing) for row in made.services]) < 1:
+        return []
+    need = [sum(row.median) for row in made.services]
+    share = {row.service: lack / max(of, 1e-9) for row, lack, of in zip(made.services, missing, need, strict=True)}
+    most = sorted((name for name in share if share[name] > MUCH), key=lambda name: -share[name])
+    much = [f"{name} {100 * share[name]:.0f} %" for name in most[:LISTED]]
+    more = [f"{len(most) - LISTED:,} more"] * (len(most) > LISTED)
+    return [
+        f"  missing at the weeks' peaks: {sum(missing):,.0f} units of a median need of {sum(need):,.0f}"
+        + (f" ({', '.join([*much, *more])})" if much else "")
+        + f", for {made.cost.missing:,.0f} {made.currency}"
+    ]
 
 
 def _but(made: "Plan", gap: float) -> list[str]:
@@ -270,6 +295,7 @@ def _headroom(made: "Plan") -> str:
             f"{one.name} {'' if one.carried == 'scenarios' else '× '}{one.value:.3g}"
             + ("" if one.carried == "factor" else f" (by {one.carried})")
             for one in row.headroom
+            if one.name != "zone loss" or any(row.floor)
         ]
         lines.append(f"  {row.service}: {', '.join(parts)}")
         lines += [f"    units by {row.units_from}"] if row.units_from else []

@@ -81,7 +81,7 @@ def headroom(fleet: Fleet, service: str) -> Headroom:
     """The ledger of a service of the fleet."""
     told = fleet.services[service]
     zones = len(fleet.regions[told.region])
-    loss = zones / (zones - 1) if zones > 1 else 1.0
+    loss = zones / (zones - 1) if zones > 1 and told.floor else 1.0
     return Headroom(
         (
             Item("utilisation", 1 / told.utilisation, f"instances get {100 * told.utilisation:g} % full at most"),
@@ -92,6 +92,10 @@ def headroom(fleet: Fleet, service: str) -> Headroom:
                 f"the floor is {100 * told.floor:g} % of this quantile of the week's highest step; above it missing "
                 "units have a price",
             ),
-            Item("zone loss", loss, f"{zones} zones, of which any {zones - 1} keep the floor"),
+            Item(
+                "zone loss",
+                loss,
+                f"{zones} zones, of which any {zones - 1} keep the floor" if told.floor else "no floor",
+            ),
         )
     )
