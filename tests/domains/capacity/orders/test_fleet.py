@@ -1,5 +1,6 @@
 """The fleet file: what is wrong is named; and who may be ordered by."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_the_example_is_a_fleet_for_the_series_of_a_version(file: Path, forecast
         (("types", "m7i.2xlarge", "speed"), float("nan"), "types.m7i.2xlarge.speed: nan is no number"),
         (("types", "m7i.2xlarge", "vcpus"), 10**40, r"types.m7i.2xlarge.vcpus: 1e\+40 is no number"),
         (("types", "m7i.2xlarge", "lead_weeks"), 10**9, "lead_weeks and commitment_weeks must be at most 520"),
-        (("shortage", "measure"), "mean", "shortage.measure: invalid enum value 'mean'"),
+        (("shortage", "measure"), "mean", "shortage.measure: it must be expected or cvar, not 'mean'"),
         (("use_after",), 2, "use_after: it must lie between 0 and 1"),
         (("group",), "{service}", "group: it must tell services, zones and types apart"),
         (("colour",), "red", "unknown field `colour`"),
@@ -57,8 +58,24 @@ def test_a_field_that_is_wrong_is_named(file: Path, path: tuple[str, ...], value
         read(file)
 
 
+def test_units_that_are_neither_numbers_nor_a_game_day_are_told_what_they_may_be(file: Path) -> None:
+    told = yaml.safe_load(file.read_text())
+    name = min(told["services"])
+    told["services"][name]["units"] = "12x"
+    file.write_text(yaml.safe_dump(told))
+    said = f"services.{name}.units: it must be a number, a number for each type, or gameday, not '12x'."
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read(file)
+
+
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "is no fleet"), ("[]", "is no fleet"), ("currency: USD\ncurrency: EUR", "currency stands")]
+    ("text", "said"),
+    [
+        ("", "is no fleet"),
+        ("[]", "is no fleet"),
+        ("currency: USD\ncurrency: EUR", "currency stands"),
+        (f"{'[' * 3000}{']' * 3000}", "nested too deep"),
+    ],
 )
 def test_what_is_no_fleet_is_said(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "fleet.yaml").write_text(text)

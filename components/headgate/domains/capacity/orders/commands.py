@@ -225,10 +225,12 @@ def _refuse_others(domain: str) -> None:
 
 
 def _summary(made: "Plan") -> str:
+    from headgate.domains.capacity.orders.plan import number
+
     cost, last = made.cost, made.weeks[-1]
     kinds = sorted(cost.by_type.items(), key=lambda one: -one[1])
     lines = [
-        f"Plan {made.id}, {len(made.weeks)} weeks from {made.weeks[0]}, by version {made.forecast.version} "
+        f"Plan {made.id}, {number(len(made.weeks), 'week')} from {made.weeks[0]}, by version {made.forecast.version} "
         f"({made.forecast.ruling}): {made.money}, at most {100 * made.gap:.2g} % above the best.",
         f"  on demand {cost.on_demand:,.0f}, reserved {cost.reserved:,.0f}, after {last} {cost.after:,.0f}, "
         f"for what is missing {cost.missing:,.0f}",

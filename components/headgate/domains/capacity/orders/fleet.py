@@ -18,6 +18,9 @@ HOURS = 168
 #: No number of a fleet is larger, and no time longer: what is, is mistyped, and no solver takes it.
 MOST, MOST_WEEKS = 1e12, 520
 
+#: What may stand in fields that take only some words.
+MAY = {"units": "a number, a number for each type, or gameday", "measure": "expected or cvar"}
+
 
 class InstanceType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be ordered. Prices are for an instance and an hour."""
@@ -155,6 +158,8 @@ def read(path: Path) -> Fleet:
         told = yaml.load(path.read_text(encoding="utf-8"), Strict)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError as error:
+        raise UsageError(f"{path} is no fleet: it is nested too deep.") from error
     if not isinstance(told, dict):
         raise UsageError(f"{path} is no fleet: `headgate orders example capacity` shows what stands in one.")
     try:
@@ -180,6 +185,8 @@ def _convert(value: Any, kind: type[T], where: str) -> T:
     except msgspec.ValidationError as error:
         said, _, inside = str(error).partition(" - at `")
         place = ".".join(filter(None, (where, inside.strip("`$."))))
+        may = MAY.get(place.rpartition(".")[2]) if said.startswith("Invalid enum value") else None
+        said = f"it must be {may}, not {said.removeprefix('Invalid enum value ')}" if may else said
         raise UsageError(f"{place or 'the file'}: {said[:1].lower() + said[1:]}.") from None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from headgate.domains.capacity.orders.aws import Refused, Unsettled, dry_run, reserve, resize
 from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, Placed, placed
-from headgate.domains.capacity.orders.plan import Order, Plan
+from headgate.domains.capacity.orders.plan import Order, Plan, number
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry.ledger import Entry, Ledger, me
 
@@ -147,8 +147,10 @@ def token(plan: Plan, order: Order) -> str:
 def words(order: Order) -> str:
     """An order as a sentence."""
     if order.kind == "schedule":
-        return f"{order.group}: {order.count} instances from {order.start} on"
-    return f"{order.count} {order.type} reserved in {order.zone} from {order.start} on, for {order.weeks} weeks"
+        return f"{order.group}: {number(order.count, 'instance')} from {order.start} on"
+    return (
+        f"{order.count} {order.type} reserved in {order.zone} from {order.start} on, for {number(order.weeks, 'week')}"
+    )
 
 
 def _ask(order: Order, plan: Plan, doubtful: bool) -> Line:

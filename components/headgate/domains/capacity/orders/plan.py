@@ -238,6 +238,11 @@ def latest(home: Path) -> Plan | None:
         return None
 
 
+def number(count: int, thing: str) -> str:
+    """So many things, in words."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def changes(plan: Plan, last: Plan | None) -> list[str]:
     """What is other than in the last plan, in words; for the weeks that both have."""
     if last is None:
