@@ -74,7 +74,7 @@ def test_units_that_are_neither_numbers_nor_a_game_day_are_told_what_they_may_be
         ("", "is no fleet"),
         ("[]", "is no fleet"),
         ("currency: USD\ncurrency: EUR", "currency stands"),
-        (f"{'[' * 3000}{']' * 3000}", "nested too deep"),
+        pytest.param(f"{'[' * 3000}{']' * 3000}", "nested too deep", id="deep"),
     ],
 )
 def test_what_is_no_fleet_is_said(tmp_path: Path, text: str, said: str) -> None:

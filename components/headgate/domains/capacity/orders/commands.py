@@ -280,7 +280,8 @@ def _but(made: "Plan", gap: float) -> list[str]:
     found = []
     if made.gap > gap:
         found.append(
-            f"{100 * gap:.2g} % was asked for, and time was over before: more --seconds may find a better one."
+            f"{100 * gap:.2g} % was asked for, and time was over before: more --seconds may find a better one, "
+            "but a fleet of few instances in whole lots keeps a wider gap."
         )
     today = datetime.now(UTC).date()
     if over := sum(week <= today for week in made.weeks):
