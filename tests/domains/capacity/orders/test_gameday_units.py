@@ -1,6 +1,6 @@
 """`units: gameday` in a fleet file: the plan takes what the newest game day found, and says where it is from."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,41 +8,18 @@ import msgspec
 import pytest
 import yaml
 
-from headgate.domains.capacity.gameday.report import FOLDER, GameDay, write
+from headgate.domains.capacity.gameday.report import FOLDER, write
 from headgate.domains.capacity.orders import plan as plans
 from headgate.domains.capacity.orders.fleet import read
 from headgate.domains.capacity.orders.gameday_units import with_units
 from headgate.errors import UsageError
 
+from ..gameday.days import NOON, made
 from .worlds import fleet, kind, planned, service
-
-NOON = datetime(2026, 2, 20, 12, tzinfo=UTC)
 
 
 def game_day(home: Path, **told: Any) -> None:
-    usual: dict[str, Any] = {
-        "event": "sale-2026",
-        "series": "eu/s0/requests",
-        "step": 60,
-        "target": "http://127.0.0.1:8000",
-        "type": "c7",
-        "started": NOON,
-        "ended": NOON + timedelta(minutes=5),
-        "objective": "p99 ≤ 50 ms",
-        "milliseconds": 50.0,
-        "rate": 1450.0,
-        "low": 1400.0,
-        "high": 1500.0,
-        "limited": "target",
-        "stopped": False,
-        "failed": "",
-        "units": 87_000.0,
-        "each": 1.0,
-        "steps": [],
-        "rehearsal": None,
-        "masks": [],
-    }
-    write(GameDay(**usual | told), home / FOLDER)
+    write(made(**told), home / FOLDER)
 
 
 def asking(**fields: Any) -> Any:
@@ -77,14 +54,14 @@ def test_the_plan_says_where_its_units_are_from_and_others_are_as_they_were(tmp_
     game_day(tmp_path)
     need = planned(fleet(1)).services
     both = fleet(services={"s0": service(series="eu/s0/requests", units="gameday"), "s1": service()})
-    made = planned(with_units(both, tmp_path))
-    assert made.services[0].units_from == (
+    plan = planned(with_units(both, tmp_path))
+    assert plan.services[0].units_from == (
         "game day sale-2026 of 2026-02-20 on c7: p99 ≤ 50 ms broke at 1,450 requests/s"
     )
-    assert made.services[1].units_from == ""
+    assert plan.services[1].units_from == ""
     assert "units_from" not in msgspec.to_builtins(need[0]), "a plan of before is the same plan"
-    plans.write(made, tmp_path / "plan.json")
-    assert plans.read(tmp_path / "plan.json") == made
+    plans.write(plan, tmp_path / "plan.json")
+    assert plans.read(tmp_path / "plan.json") == plan
 
 
 def test_without_a_game_day_it_is_said_how_to_make_one(tmp_path: Path) -> None:

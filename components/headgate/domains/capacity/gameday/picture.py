@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from headgate.domains.capacity.gameday.report import GameDay, Rehearsal
 from headgate.files import atomic_file
@@ -27,18 +29,24 @@ def draw(made: GameDay, path: Path) -> None:
 
 def _search(axes: Axes, made: GameDay) -> None:
     axes.set_title(f"Every step: {made.objective.partition(' ')[0]} over rate", fontsize=10, loc="left")
-    known = [step.latency for step in made.steps if step.latency is not None]
-    above = 2 * max([*known, made.milliseconds])  # where those stand of which too few were answered
     for broke, colour, label in ((False, _BLUE, "kept"), (True, _RED, "broke")):
         mine = [step for step in made.steps if bool(step.why) is broke]
         told = [(step.rate, step.latency) for step in mine if step.latency is not None]
         axes.plot(*np.array(told).reshape(-1, 2).T, "o", color=colour, ms=5, alpha=0.75, label=label)
         drowned = [step.rate for step in mine if step.latency is None]
         if drowned:
-            axes.plot(drowned, [above] * len(drowned), "^", color=colour, ms=7, label="too few were answered")
-    axes.axhline(made.milliseconds, color=_GREY, lw=1, ls="--")
-    axes.annotate(made.objective, (0.005, made.milliseconds), xycoords=("axes fraction", "data"), va="bottom", size=8)
-    if made.rate is not None:
+            edge = axes.get_xaxis_transform()  # at the upper edge: they have no latency
+            axes.plot(
+                drowned,
+                [0.96] * len(drowned),
+                "^",
+                color=colour,
+                ms=7,
+                transform=edge,
+                label="too few were answered to tell",
+            )
+    axes.axhline(made.milliseconds, color=_GREY, lw=1, ls="--", label=made.objective)
+    if made.found and made.rate is not None:
         axes.axvline(made.rate, color=_ORANGE, lw=1.4)
         axes.annotate(
             f"{made.rate:,.0f}/s ",
@@ -49,10 +57,21 @@ def _search(axes: Axes, made: GameDay) -> None:
             weight="bold",
         )
     axes.set(xscale="log", yscale="log", xlabel="requests a second", ylabel="ms")
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="upper left", fontsize=8, frameon=False)
+    axes.margins(0.08)
+    _few_ticks(axes.xaxis)
+    _few_ticks(axes.yaxis)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper right", bbox_to_anchor=(1.0, -0.09), ncols=2, fontsize=8, frameon=False)
+
+
+def _few_ticks(axis: Axis) -> None:
+    """A few plain numbers on a logarithmic axis, however narrow its range."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    low, high = axis.get_view_interval()
+    if high < 5 * low:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:,g}")
 
 
 def _path(axes: Axes, made: GameDay, one: Rehearsal) -> None:
@@ -69,15 +88,19 @@ def _path(axes: Axes, made: GameDay, one: Rehearsal) -> None:
         (ticks + 0.5) / len(one.windows), [one.windows[tick].at.replace("T", " ") for tick in ticks], size=8
     )
     beside = axes.twinx()
-    known = [window.latency for window in one.windows if window.latency is not None]
-    above = 2 * max([*known, made.milliseconds])
-    height = [above if window.latency is None else window.latency for window in one.windows]
+    height = np.array([np.nan if window.latency is None else window.latency for window in one.windows])
     beside.plot(at, height, color=_BLUE, lw=1.2, marker="o", ms=3, label=made.objective.partition(" ")[0])
-    broke = [n for n, window in enumerate(one.windows) if window.why]
-    if broke:
-        beside.plot(at[broke], [height[n] for n in broke], "o", color=_RED, ms=5, label="broke")
-    beside.axhline(made.milliseconds, color=_GREY, lw=1, ls="--")
+    broke = np.array([bool(window.why) for window in one.windows])
+    if broke.any():
+        beside.plot(at[broke], height[broke], "o", color=_RED, ms=5, label="broke")
+    silent = np.isnan(height) & broke
+    if silent.any():
+        edge = beside.get_xaxis_transform()
+        beside.plot(
+            at[silent], [0.96] * silent.sum(), "^", color=_RED, ms=6, transform=edge, label="too few were answered"
+        )
+    beside.axhline(made.milliseconds, color=_GREY, lw=1, ls="--", label=made.objective)
     beside.set(ylabel="ms", yscale="log")
-    beside.margins(y=0.2)  # room for the words
-    beside.yaxis.set_major_formatter("{x:g}")
-    beside.legend(loc="upper left", fontsize=8, frameon=False, ncols=2)
+    beside.margins(y=0.1)
+    _few_ticks(beside.yaxis)
+    beside.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), ncols=4, fontsize=8, frameon=False)

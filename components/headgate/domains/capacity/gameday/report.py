@@ -1,5 +1,6 @@
 """What a game day found: a file of JSON in the state folder, which the fleet plan reads."""
 
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import msgspec
 from headgate.errors import UsageError
 from headgate.files import atomic_file
 
+log = logging.getLogger(__name__)
+
 #: Where game days lie in the state folder.
 FOLDER = "gameday"
 
@@ -17,11 +20,15 @@ LIMITED = {
     "target": "",
     "generator": "The generator was the limit, not the target: requests were sent late. Give it a machine of its own; "
     "the rate is a lower bound, and no plan takes it.",
-    "most": "It never broke: try more with --most. The rate is a lower bound, and no plan takes it.",
+    "most": "No rate broke it: try more with --most. The rate is a lower bound, and no plan takes it.",
     "time": "The time was over before the rate settled: give it more with --within. No plan takes it.",
     "failed": "It could not go on, and no plan takes it.",
     "interrupted": "It was stopped early: no plan takes it.",
 }
+
+
+#: Where the rate is no limit, but is known to be carried.
+LOWER = ("generator", "most")
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -96,7 +103,7 @@ class GameDay(msgspec.Struct, frozen=True, kw_only=True):
 
     def source(self) -> str:
         """Where the units are from, in a few words."""
-        kind = f" on {self.type}" if self.type else ""
+        kind = f" on {self.type}" if self.type else " (type not told, taken as speed 1)"
         return (
             f"game day {self.event} of {self.started:%Y-%m-%d}{kind}: {self.objective} broke at {self.rate:,.0f} "
             "requests/s"
@@ -105,13 +112,8 @@ class GameDay(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """A short page."""
         minutes = (self.ended - self.started).total_seconds() / 60
-        head = f"Game day {self.event} at {self.target}, {len(self.steps)} steps in {minutes:.1f} min."
-        if self.rate is None:
-            return "\n".join([head, LIMITED[self.limited], *([self.failed] if self.failed else [])])
-        near = [f"kept up to {self.high:,.0f}"] if self.high is not None else []
-        near += [f"broken from {self.low:,.0f}"] if self.low is not None else []
-        verb = "breaks at" if self.limited in ("target", "time", "interrupted") else "is kept up to"
-        lines = [head, f"{self.objective} {verb} {self.rate:,.0f} requests/s ({', '.join(near)})."]
+        steps = "1 step" if len(self.steps) == 1 else f"{len(self.steps)} steps"
+        lines = [f"Game day {self.event} at {self.target}, {steps} in {minutes:.1f} min.", self._verdict()]
         lines += [LIMITED[self.limited]] if LIMITED[self.limited] else []
         if self.found:
             kind = self.type or "an instance of speed 1"
@@ -121,16 +123,32 @@ class GameDay(msgspec.Struct, frozen=True, kw_only=True):
             )
         return "\n".join([*lines, *self._rehearsed(), *([self.failed] if self.failed else [])])
 
+    def _verdict(self) -> str:
+        """What became of the objective: a rate is told as the limit only where it settled."""
+        if self.limited == "target":
+            near = f"kept up to {self.high:,.0f}, broken from {self.low:,.0f}"
+            return f"{self.objective} breaks at {self.rate:,.0f} requests/s ({near})."
+        if self.limited in LOWER:
+            return f"{self.objective} is kept up to {self.rate:,.0f} requests/s."
+        if not self.steps:
+            return f"No limit of {self.objective} was found: not one step was over."
+        tried = [f"the highest rate that kept it was {self.high:,.0f}/s"] if self.high is not None else []
+        tried += [f"the lowest that broke it was {self.low:,.0f}/s"] if self.low is not None else []
+        return f"No limit of {self.objective} was found: {', '.join(tried)}."
+
     def _rehearsed(self) -> list[str]:
         one = self.rehearsal
         if one is None:
             return ["The rehearsal of the event's path was stopped."] if self.stopped and self.found else []
+        about = "" if self.limited in ("target", *LOWER) else "about "
         head = (
             f"The event's {100 * one.quantile:g} % path, its peak of {one.load:,.0f} laid at {one.peak:,.0f} "
-            f"requests/s ({100 * one.utilisation:g} % of it)"
+            f"requests/s ({100 * one.utilisation:g} % of {about}{one.peak / one.utilisation:,.0f})"
         )
         if one.broke is None:
-            return [f"{head}: the objective was kept all along."]
+            broken = sum(bool(window.why) for window in one.windows)
+            seldom = f"{broken} of {len(one.windows)} windows broke, never two in a row"
+            return [f"{head}: {seldom if broken else 'the objective was kept all along'}."]
         at = next(window for window in one.windows if window.at == one.broke)
         return [f"{head}: the objective broke ({at.why}) at {one.broke}, at {at.rate:,.0f} requests/s."]
 
@@ -150,9 +168,22 @@ def plain(made: GameDay) -> dict[str, Any]:
 
 
 def newest(home: Path, series: str) -> GameDay | None:
-    """The newest game day of `series` that found its limit; None where there is none. Raises UsageError."""
-    found = (read(path) for path in (home / FOLDER).glob("[!.]*.json"))
-    mine = (one for one in found if one.series == series and one.found)
+    """The newest game day of `series` that found its limit; None where there is none.
+
+    What cannot be read is left out with a warning. Raises UsageError for it where nothing else is left.
+    """
+    mine, unread = list[GameDay](), list[UsageError]()
+    for path in sorted((home / FOLDER).glob("[!.]*.json")):
+        try:
+            one = read(path)
+        except UsageError as error:
+            unread.append(error)
+            continue
+        mine += [one] if one.series == series and one.found else []
+    if unread and not mine:
+        raise unread[-1]
+    for why in unread:
+        log.warning("%s", why)
     return max(mine, key=lambda one: one.ended, default=None)
 
 
@@ -160,5 +191,5 @@ def read(path: Path) -> GameDay:
     """The game day in a file. Raises UsageError where it is none."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=GameDay)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:  # msgspec's and Unicode's are among the latter
         raise UsageError(f"{path} is no game day ({error}): remove it, or run the game day again.") from None
