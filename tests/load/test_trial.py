@@ -70,6 +70,14 @@ def test_no_step_begins_when_the_time_is_over() -> None:
         trial(address, until=time.monotonic()).attempt(100)
 
 
+def test_one_that_is_gone_is_said_at_once_to_be_gone_and_not_slow() -> None:
+    with answering(lambda number: ok()) as address:
+        on = trial(address, seconds=0.2)
+        on.attempt(50)
+    with pytest.raises(HeadgateError, match=r"Nothing answers at .* any more"):
+        on.attempt(100)
+
+
 def test_one_that_does_not_recover_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headgate.load.trial.PROBES", 1)
     said = pytest.raises(HeadgateError, match=r"does not keep p90 ≤ 150 ms with nothing else to do \(it takes 5")

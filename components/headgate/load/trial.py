@@ -9,9 +9,9 @@ import numpy as np
 
 from headgate.errors import HeadgateError
 from headgate.load.clicks import Clicks
-from headgate.load.generator import Limits, Progress, run
+from headgate.load.generator import Heard, Limits, Progress, run
 from headgate.load.limit import Over
-from headgate.load.measured import Measured
+from headgate.load.measured import FAILURES, LATE, Measured
 from headgate.load.objective import Judged, Objective, judge
 from headgate.load.report import ADVICE
 from headgate.load.schedule import Schedule
@@ -19,6 +19,9 @@ from headgate.load.target import Target
 
 #: Answers that are no sign of load: going on would tell nothing.
 REFUSED = ("HTTP 401", "HTTP 403", "HTTP 404", "HTTP 429")
+
+#: What an answer of Headgate has in it.
+DECIDED = b'"decision_id":'
 
 #: A step lasts at most so many times what was asked for, where few requests make it longer.
 STRETCH = 4.0
@@ -90,6 +93,18 @@ class Trial:
             raise KeyboardInterrupt
         return measured
 
+    def greet(self) -> None:
+        """Wait until the target keeps the objective. Raises HeadgateError at once where it is no Headgate."""
+        bodies: list[bytes] = []
+        failures = self._probe(lambda _number, _status, body: bodies.append(body)).failures()
+        if not any(DECIDED in body for body in bodies) and FAILURES[LATE] not in failures:
+            why = ", ".join(failures) or "its answers hold no decision"
+            advice = ADVICE.get(next(iter(failures), ""), ADVICE["HTTP 404"])
+            raise HeadgateError(
+                f"No Headgate that decides on clicks answers at {self.target.address} ({why}). {advice}"
+            )
+        self.recover()
+
     def recover(self, patience: float = RECOVERY) -> None:
         """Wait until the target answers a few requests as fast as it should."""
         deadline, why = time.monotonic() + patience, ""
@@ -107,6 +122,11 @@ class Trial:
             except HeadgateError as error:
                 if not self._loads or isinstance(error, _Refused):
                     raise
+                if isinstance(error.__cause__, ConnectionRefusedError):  # one that is only busy lets it wait
+                    raise HeadgateError(
+                        f"Nothing answers at {self.target.address} any more: it died, or somebody stopped it. Look at "
+                        "its log before going on."
+                    ) from error
                 why = str(error)
             if time.monotonic() >= deadline:
                 raise HeadgateError(
@@ -114,11 +134,11 @@ class Trial:
                     f"day waited {patience:.0f} s. Look at it before going on."
                 )
 
-    def _probe(self) -> Measured:
+    def _probe(self, heard: Heard | None = None) -> Measured:
         due = np.linspace(0, (PROBES - 1) * BETWEEN, PROBES)
         clicks = Clicks(PROBES, self.target, seed=self.seed, tag=self.tag)
         limits = Limits(2, queue=None, patience=max(PATIENCE * self.objective.seconds, LONG))
-        measured = run(self.target, due, clicks.request, limits)
+        measured = run(self.target, due, clicks.request, limits, heard=heard)
         _refuse(measured)
         if measured.interrupted:
             raise KeyboardInterrupt

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ipaddress import ip_address
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,9 @@ def gameday(
     type_: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="Of the instance, as the fleet file calls it.")
     ] = "",
-    each: Annotated[float, typer.Option(min=1e-9, help="How much of the series a request of the load is.")] = 1.0,
+    each: Annotated[
+        float, typer.Option(min=1e-9, max=1e9, help="How much of the series a request of the load is.")
+    ] = 1.0,
     objective: Annotated[
         str, typer.Option(metavar="QUANTILE=TIME", help="What must hold, for example p99=50ms or p99.9=0.2s.")
     ] = "p99=50ms",
@@ -41,12 +44,16 @@ def gameday(
         float, typer.Option(metavar="SHARE", help="Of the decisions, given without counters, at most.")
     ] = 0.05,
     first: Annotated[
-        float, typer.Option("--from", min=1, metavar="RATE", help="Requests a second to begin with.")
+        float, typer.Option("--from", min=1, max=1e6, metavar="RATE", help="Requests a second to begin with.")
     ] = 50,
-    most: Annotated[float, typer.Option(min=1, metavar="RATE", help="Requests a second, at most.")] = 20_000,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of a step; at low rates it lasts longer.")] = 5.0,
-    within: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="For the search, at most.")] = 15.0,
-    minutes: Annotated[float, typer.Option(min=0, help="Into which the event's path is compressed; 0: no path.")] = 3.0,
+    most: Annotated[float, typer.Option(min=1, max=1e6, metavar="RATE", help="Requests a second, at most.")] = 20_000,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Of a step; at low rates it lasts longer.")] = 5.0,
+    within: Annotated[
+        float, typer.Option(min=0.01, max=1440, metavar="MINUTES", help="For the search, at most.")
+    ] = 15.0,
+    minutes: Annotated[
+        float, typer.Option(min=0, max=1440, help="Into which the event's path is compressed; 0: no path.")
+    ] = 3.0,
     quantile: Annotated[float, typer.Option(help="Of the forecast that is the path.")] = 0.95,
     around: Annotated[str, typer.Option(metavar="LENGTH", help="Of the path before and after the event.")] = "2h",
     utilisation: Annotated[float, typer.Option(help="How full the plan lets an instance get.")] = 0.65,
@@ -84,11 +91,12 @@ def gameday(
     Exits 1 where no limit was found.
     """
     from headgate import settings
+    from headgate.data.datasets import exclusively
     from headgate.domains.capacity.calendar_answers import length, signature
     from headgate.domains.capacity.commands import calendar_of
     from headgate.domains.capacity.forecaster import Forecaster
     from headgate.domains.capacity.gameday import day, report
-    from headgate.domains.capacity.gameday.masked import masked
+    from headgate.domains.capacity.gameday.masked import masked, places, source
     from headgate.domains.capacity.gameday.path import event_of, series_of, upper
     from headgate.domains.capacity.gameday.picture import draw
     from headgate.load import gameday_state
@@ -101,6 +109,12 @@ def gameday(
 
     if domain != "capacity":
         raise UsageError(f"There is no game day for {domain}: it rehearses the load that capacity forecasts.")
+    given = {"each": each, "from": first, "most": most, "seconds": seconds, "within": within, "minutes": minutes}
+    for name, value in given.items():
+        if isnan(value):  # which passes the bounds
+            raise UsageError(f"--{name} is not a number: correct it, or leave it out.")
+    if not 0 < quantile < 1:
+        raise UsageError(f"--quantile {quantile:g} must lie between 0 and 1.")
     if not 0 < utilisation <= 1:
         raise UsageError(f"--utilisation {utilisation:g} must lie between 0 and 1.")
     if first > most:
@@ -115,12 +129,9 @@ def gameday(
             f"A game day overloads {where.address} on purpose, and that is not this machine: make sure that it is an "
             "instance that nobody else uses, and add --yes."
         )
-    folder = in_ or (Path(here.calendar).expanduser() if here.calendar else None)
-    if not no_mask and (folder is None or not folder.is_dir()):
-        raise UsageError(
-            "Say which source is to mask these minutes: --in DIR with its masks.csv, or --no-mask where no series sees "
-            "this traffic."
-        )
+    if no_mask and (in_ or mask_series):
+        raise UsageError("--no-mask masks nothing: leave it out, or --in and --mask-series.")
+    folder = None if no_mask else source(in_ or here.calendar)
     chosen = versions.wanted(here, domain, version)
     forecaster = Forecaster(versions.fetch(chosen, here))
     known = calendar_of(calendar)
@@ -130,25 +141,28 @@ def gameday(
     asked = day.Asked(event, first, most, 60 * within, 60 * minutes, utilisation, quantile, each, type_)
     on = Trial(where, aim, seconds, tag_of(event), seed, told=_teller(json))
     by = signature(author, reason or f"game day {event} at {where.address}", None, False)
-    on.recover()  # what does not answer, or refuses, is said before anything is masked
     masking: AbstractContextManager[list[str]] = (
         nullcontext([])
-        if no_mask or folder is None
-        else masked(folder, event, mask_series or [one.series], asked.planned(seconds), by)
+        if folder is None
+        else masked(folder, event, places(folder, mask_series or [one.series]), asked.planned(seconds), by)
     )
-    with _terminated(), gameday_state.noted(here.home, asked.planned(seconds)), masking as masks:
-        forecast = (chosen.number, forecaster.companion(known))
-        made = day.run(asked, on, path, forecast, masks, progress)
+    with exclusively(here, "gameday-{}-{}".format(*where.place)):
+        on.greet()  # what does not answer, or refuses, is said before anything is masked
+        with _terminated(), gameday_state.noted(here.home, asked.planned(seconds)), masking as masks:
+            forecast = (chosen.number, forecaster.companion(known))
+            made = day.run(asked, on, path, forecast, masks, progress)
     file = report.write(made, here.home / report.FOLDER)
-    picture = file.with_suffix(".png")
-    draw(made, picture)
+    picture = file.with_suffix(".png") if made.steps else None
+    if picture:
+        draw(made, picture)
     masked_by = f"Masked by {', '.join(made.masks)} in {folder}.\n" if made.masks else ""
+    shown = f", and {picture.name} beside it shows it" if picture else ""
     answer(
-        report.plain(made) | {"report": str(file), "picture": str(picture)},
+        report.plain(made) | {"report": str(file), "picture": str(picture) if picture else None},
         json,
-        f"{made.words()}\n{masked_by}{file} holds it, and {picture.name} beside it shows it.",
+        f"{made.words()}\n{masked_by}{file} holds it{shown}.",
     )
-    raise typer.Exit(130 if made.stopped else int(not made.found))
+    raise typer.Exit(1 if not made.found else 130 if made.stopped else 0)
 
 
 def _is_here(host: str) -> bool:

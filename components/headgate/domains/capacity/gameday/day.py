@@ -12,7 +12,7 @@ from headgate.domains.capacity.gameday.report import GameDay, Rehearsal, Tried
 from headgate.errors import HeadgateError
 from headgate.load.generator import Progress
 from headgate.load.limit import Step, search
-from headgate.load.trial import RECOVERY, STRETCH, Trial
+from headgate.load.trial import PROBES, RECOVERY, STRETCH, Trial
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def _rehearse(
     schedule = path.schedule(peak, asked.rehearse)
     on.told(f"the path of the event, up to {peak:,.0f}/s, for {schedule.seconds:.0f} s")
     measured = on.load(schedule, progress(schedule.seconds), to_the_end=True)
+    if not measured.good[-PROBES:].any():
+        on.recover()  # one that died is said to be gone, and not to be late
     told, broke = windows(measured, schedule, path, on.objective, on.seconds)
     return Rehearsal(
         start=local_time.brief(path.start),

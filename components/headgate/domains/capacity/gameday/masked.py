@@ -1,13 +1,15 @@
 """The minutes of a game day as masks of the series that saw it, from before its first request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 from headgate.domains.capacity import local_time
 from headgate.domains.capacity.calendar_edit import Signature, revise
 from headgate.domains.capacity.companions import Mask
+from headgate.domains.capacity.raw import read_series
 from headgate.errors import UsageError
 
 #: What the ids of these masks begin with.
@@ -16,15 +18,29 @@ ID = "gameday-"
 MINUTE = timedelta(minutes=1)
 
 
+def source(given: Path | str | None) -> Path:
+    """The folder of a source of load whose masks are told. Raises UsageError where it is none."""
+    if given is None:
+        raise UsageError(
+            "Say which source is to mask these minutes: --in DIR with its masks.csv, or --no-mask where no series sees "
+            "this traffic."
+        )
+    found = Path(given).expanduser()
+    if not (found / "series.csv").is_file():
+        raise UsageError(f"{found} is no source of load, with a series.csv: check --in, or HEADGATE_CALENDAR.")
+    return found
+
+
 @contextmanager
-def masked(folder: Path, event: str, series: Sequence[str], planned: timedelta, by: Signature) -> Iterator[list[str]]:
-    """Mask `series` for the block; yields the ids of the masks.
+def masked(
+    folder: Path, event: str, where: Mapping[str, list[str]], planned: timedelta, by: Signature
+) -> Iterator[list[str]]:
+    """Mask the services of each region in `where` for the block; yields the ids of the masks.
 
     They are written with the planned end and corrected to the true one, so that a game day that is killed has masked
     too much, and not nothing. Raises what `calendar_edit.revise` raises.
     """
     start = _minute(datetime.now(UTC))
-    where = _places(series)
     stem = f"{ID}{event}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     ids = [stem if len(where) == 1 else f"{stem}-{number}" for number in range(1, len(where) + 1)]
 
@@ -43,15 +59,17 @@ def masked(folder: Path, event: str, series: Sequence[str], planned: timedelta, 
         until(_minute(datetime.now(UTC)) + MINUTE)  # the end is not part of it
 
 
-def _places(series: Sequence[str]) -> dict[str, list[str]]:
-    """The services of each region among `series`."""
+def places(folder: Path, series: Sequence[str]) -> dict[str, list[str]]:
+    """The services of each region among `series`. Raises UsageError for one that the source in `folder` has not."""
+    known = read_series(folder)
     found: dict[str, list[str]] = {}
     for name in series:
-        parts = name.split("/")
-        if len(parts) != 3 or not all(parts):
-            raise UsageError(f"{name!r} is no series: write it as region/service/metric.")
-        services = found.setdefault(parts[0], [])
-        services += [parts[1]] if parts[1] not in services else []
+        if name not in known:
+            near = ", ".join(get_close_matches(name, known, n=3, cutoff=0) or "none")
+            raise UsageError(f"{folder} has no series {name}: name one that it has by --mask-series, such as {near}.")
+        region, service, _ = name.split("/")
+        services = found.setdefault(region, [])
+        services += [service] if service not in services else []
     return found
 
 
