@@ -62,14 +62,13 @@ class Running:
     address: str = ""
 
     def cpu(self) -> float:
-        """Seconds of CPU that the process and all it started have taken."""
+        """Seconds of CPU that the process and all it started have taken, also what has ended by now."""
         total = 0.0
         with suppress(psutil.NoSuchProcess):
             parent = psutil.Process(self.pid)
             for process in (parent, *parent.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
-                    times = process.cpu_times()
-                    total += times.user + times.system
+                    total += sum(process.cpu_times()[:4])  # its own, and that of children it has waited for
         return total
 
 
