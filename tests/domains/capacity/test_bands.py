@@ -26,7 +26,6 @@ from headgate.domains.capacity.peaks import (
     write_libraries,
 )
 from headgate.domains.capacity.tried import Origin, Tried
-from headgate.errors import HeadgateError
 
 from .small import Floats, at, event, load, one, span
 
@@ -220,6 +219,9 @@ def test_libraries_come_back_as_they_were_written(noises: dict[str, Noise], tmp_
     library = collect([stretch(1)], noises)
     write_libraries(tmp_path, {3600: library})
     assert np.array_equal(read_libraries(tmp_path)[3600].blocks, library.blocks)
+
+
+def test_a_bundle_of_before_peaks_were_of_days_has_none(tmp_path: Path) -> None:
+    """It must still be read: a retraining is judged against it."""
     save_file({"3600": np.zeros((2, 168), np.float32)}, tmp_path / PEAKS)
-    with pytest.raises(HeadgateError, match="earlier Headgate"):
-        read_libraries(tmp_path)
+    assert read_libraries(tmp_path) == {}

@@ -169,7 +169,10 @@ class Forecaster:
         bands, noise = self._bands(said.series, self.parts(said.series), said.step)
         library = self.library.get(said.step)
         if bands is None or noise is None or library is None or not len(library.blocks):
-            raise DataRefused(f"{said.series} has no certified peak: its history is too short to try a forecast.")
+            raise DataRefused(
+                f"{said.series} has no certified peak: its history is too short to try a forecast, or the version was "
+                "made before peaks were drawn by days, and a retraining mends it."
+            )
         ahead = max((end.timestamp() - self.as_of.timestamp()) / DAY / bands.tested, 1.0)
         widen = float(np.sqrt(ahead))
         days = peaks.days(said.quantiles[0.5], said.event, said.step)

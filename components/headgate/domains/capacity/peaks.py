@@ -19,7 +19,6 @@ from headgate.domains.capacity.bands import Noise
 from headgate.domains.capacity.clock import DAY
 from headgate.domains.capacity.events import active
 from headgate.domains.capacity.tried import Tried
-from headgate.errors import HeadgateError
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -113,13 +112,11 @@ def write_libraries(bundle: Path, found: dict[int, Library]) -> None:
 
 
 def read_libraries(bundle: Path) -> dict[int, Library]:
-    """The inverse of `write_libraries`. Raises HeadgateError for a bundle whose scores are of single steps."""
+    """The inverse of `write_libraries`. A bundle of before peaks were of days has none: its forecasts stay of use."""
     from safetensors.numpy import load_file
 
     tensors = load_file(bundle / PEAKS)
-    if not all("/" in name for name in tensors):
-        raise HeadgateError(f"The bundle in {bundle} was made by an earlier Headgate, with other peaks: retrain.")
-    steps = {name.partition("/")[0] for name in tensors}
+    steps = {step for step, slash, _ in (name.partition("/") for name in tensors) if slash}
     return {int(step): Library(tensors[f"{step}/blocks"], tensors[f"{step}/event"]) for step in steps}
 
 
