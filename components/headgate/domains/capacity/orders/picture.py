@@ -53,6 +53,8 @@ def picture(plan: Plan, out: Path) -> None:
     cost.plot(weeks, plan.cost.by_week, color="#333333", marker="o", ms=3, lw=1)
     cost.set_ylim(0, 1.25 * max(*plan.cost.by_week, 1))
     cost.set_ylabel(f"{plan.currency} a week (line)")
+    for axes in (above, below, cost):
+        axes.yaxis.set_major_formatter("{x:,.0f}")
     below.set_xticks(weeks, [f"{week:%d %b}" for week in plan.weeks], rotation=30)
     with atomic_file(out) as draft:
         figure.savefig(draft, dpi=110)
