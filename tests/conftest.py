@@ -1,6 +1,7 @@
 """What many tests share: a state folder of their own, and small simulated data, made once."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from headgate import settings
 # The same examples on every machine, and no deadline: a busy machine is no failure.
 hypothesis_settings.register_profile("headgate", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("headgate")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: What a person's shell may hold and a test must not see.
 SETTINGS = ("HEADGATE_", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "AWS_")

@@ -100,10 +100,12 @@ def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
     assert start <= made.started < made.ended <= end < planned.span("UTC")[1]
 
 
-def test_ctrl_c_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
-    day: Call, source: Path, tmp_path: Path
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["in front", "in the background"])
+def test_one_that_is_stopped_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
+    day: Call, source: Path, tmp_path: Path, ctrl_c: Any
 ) -> None:
     under_way = []
+    before = signal.signal(signal.SIGINT, ctrl_c)
 
     def answer(number: int) -> bytes:
         if number == 120:
@@ -113,6 +115,7 @@ def test_ctrl_c_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
 
     with answering(answer) as url:
         done = day("--target", url, "--in", source)
+    assert signal.signal(signal.SIGINT, before) is ctrl_c
     assert done.exit_code == 1, "no limit was found"
     (made,) = reports(tmp_path)
     assert (made.limited, made.stopped) == ("interrupted", True)

@@ -174,12 +174,17 @@ def _is_here(host: str) -> bool:
 
 @contextmanager
 def _terminated() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does: with masks and a report."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """SIGTERM ends the block as Ctrl-C does: with masks and a report. Also where a shell started it in the background,
+    and so had it ignore Ctrl-C."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _teller(json: bool) -> Callable[[str], None]:
