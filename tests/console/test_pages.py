@@ -374,6 +374,13 @@ def test_saving_an_event_says_that_the_plan_is_of_another_calendar(
     assert "events have changed" in client.get("/console/capacity/orders").text
 
 
+def test_a_broken_calendar_does_not_hide_the_plan(client: Any, here: Settings, plan: dict[str, Any]) -> None:
+    Path(str(here.calendar), "calendar.csv").write_text("no calendar\n")
+    page = html.unescape(client.get("/console/capacity/orders").text)
+    assert "Mend the calendar" in page
+    assert "Cost:" in page
+
+
 def test_a_file_that_is_no_plan_is_said(client: Any, here: Settings, plan: dict[str, Any]) -> None:
     (here.home / "orders" / "plan.json").write_text("{}")
     page = client.get("/console/capacity/orders")

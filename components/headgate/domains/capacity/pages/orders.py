@@ -8,6 +8,7 @@ from headgate.domains.capacity.orders.plan import FOLDER, Carries, Order, Plan, 
 from headgate.domains.capacity.pages import asked as asking
 from headgate.domains.capacity.pages.figures import encode, numbers
 from headgate.domains.capacity.recording import DOMAIN
+from headgate.errors import HeadgateError
 from headgate.serving.host import Host
 
 #: So many orders are listed.
@@ -38,18 +39,23 @@ def _reservations_first(plan: Plan) -> list[Order]:
     return sorted(plan.orders, key=lambda one: (one.kind != "reservation", not one.count, one.start))
 
 
-def _stale(host: Host, plan: Plan) -> list[str]:
-    """What is another by now than the plan was made for, in words."""
+def _stale(host: Host, plan: Plan) -> list[tuple[str, str]]:
+    """What to do where something is another by now than the plan was made for, and why."""
     champion = host.slots.champion(DOMAIN)
     if champion is None:
         return []
     found = []
     if champion.version != plan.forecast.version:
-        found.append(f"It was made by version {plan.forecast.version}, and version {champion.version} decides now.")
+        why = f"It was made by version {plan.forecast.version}, and version {champion.version} decides now."
+        found.append(("Plan again.", why))
     forecaster = asking.forecaster_of(champion)
-    now = forecaster.companion(asking.calendar(host, forecaster))
+    try:
+        now = forecaster.companion(asking.calendar(host, forecaster))
+    except HeadgateError as error:  # the plan is there all the same
+        return [*found, ("Mend the calendar.", f"Whether events have changed since cannot be told. {error}")]
     if now != plan.forecast.calendar:
-        found.append(f"It was made for calendar {plan.forecast.calendar}, and {now} is in force: events have changed.")
+        why = f"It was made for calendar {plan.forecast.calendar}, and {now} is in force: events have changed."
+        found.append(("Plan again.", why))
     return found
 
 
