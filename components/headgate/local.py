@@ -12,6 +12,7 @@ from rich.table import Table
 
 from headgate import domains
 from headgate.commands.watch import follow
+from headgate.console.page import PREFIX
 from headgate.files import read_json, write_json
 from headgate.registry import versions
 from headgate.registry.registrar import Registrar
@@ -127,6 +128,8 @@ def _serve(settings: Settings, started: list[Server]) -> None:
     there = pages(settings)
     for name in (name for name in TITLES if name in there):
         table.add_row(TITLES[name], there[name])
+        if name == "headgate":
+            table.add_row("Console", f"{running(settings)[name]}{PREFIX}/")
     table.add_row("State", str(settings.home))
     Console().print(table)
     if started:
