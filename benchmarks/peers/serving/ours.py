@@ -9,7 +9,7 @@ from scipy import stats
 
 from headgate.load.inside import Bounds, quantiles, scrape
 from peers.serving import rig
-from peers.serving.rig import Loaded, Running, Sizes
+from peers.serving.rig import Loaded, Running, Samples, Sizes
 from peers.serving.state import state
 
 #: Requests a second in pairs, and in a single run each.
@@ -18,9 +18,6 @@ RATE, LOWER = 1000, (300, 500)
 NAMES, WANTED = ("p50", "p99", "p99.9", "max"), (0.5, 0.99, 0.999, 1.0)
 
 PATH = "/v1/adclicks/decisions"
-
-#: Seconds of CPU within a second that the host may take before that second counts as disturbed.
-TAKEN = 0.01
 
 
 def report(sizes: Sizes) -> str:
@@ -106,22 +103,22 @@ def _difference(pairs: Sequence[tuple[Loaded, Loaded]]) -> str:
     return "\n".join(lines)
 
 
-def _by_steal(pairs: Sequence[tuple[Loaded, Loaded]], samples: Sequence[tuple[float, float]]) -> str:
+def _by_steal(pairs: Sequence[tuple[Loaded, Loaded]], samples: Samples) -> str:
     """The same latencies, apart by whether the host took CPU from this machine about then."""
-    time, steal = np.array(samples).T
     lines = [
         "| the host took | | share of requests | " + " | ".join(NAMES) + " |",
         "|---|---|---" + "|---" * len(NAMES) + "|",
     ]
     for name, runs in (("ours", [ours for ours, _ in pairs]), ("empty", [nothing for _, nothing in pairs])):
-        at = np.concatenate([run.measured.started + run.measured.due for run in runs])
+        quiet = np.concatenate([run.quiet(samples) for run in runs])
         good = np.concatenate([run.measured.good for run in runs])
         latency = 1000 * np.concatenate([run.measured.latency for run in runs]).astype(np.float64)
-        took = np.interp(at + 0.5, time, steal) - np.interp(at - 0.5, time, steal)
-        for words, where in (("less", took < TAKEN), ("more", took >= TAKEN)):
+        for words, where in (("less", quiet), ("more", ~quiet)):
             mine = latency[where & good]
             found = np.quantile(mine, WANTED, method="higher") if len(mine) else np.full(len(WANTED), np.nan)
-            lines.append(f"| {words} than {1000 * TAKEN:.0f} ms | {name} | {np.mean(where):.0%} | {_cells(found)} |")
+            lines.append(
+                f"| {words} than {1000 * rig.TAKEN:.0f} ms | {name} | {np.mean(where):.0%} | {_cells(found)} |"
+            )
     about = (
         f"Apart by how much CPU the host of this virtual machine took from it (steal) within half a second before and "
         f"after a request was due, of {os.cpu_count()} seconds of CPU:"

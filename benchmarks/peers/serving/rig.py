@@ -31,6 +31,9 @@ PATIENCE = 120
 #: Sockets have short paths.
 _SHORT = "/tmp"
 
+#: Seconds of CPU within a second that the host may take before that second counts as disturbed.
+TAKEN = 0.01
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
@@ -169,10 +172,13 @@ def empty(folder: Path) -> Iterator[Running]:
         yield server
 
 
+#: Times, and the CPU seconds that the host has kept from this machine by then (steal, as Linux counts it).
+Samples = Sequence[tuple[float, float]]
+
+
 @contextmanager
-def stolen() -> Iterator[list[tuple[float, float]]]:
-    """Samples, four a second while the block lasts: the time, and the CPU seconds that the host kept from this machine
-    since it began (steal, as Linux counts it)."""
+def stolen() -> Iterator[Samples]:
+    """Four samples a second, while the block lasts."""
     samples, over = [(time.time(), psutil.cpu_times().steal)], Event()
 
     def sample() -> None:
@@ -212,6 +218,13 @@ class Loaded:
             return np.full(len(wanted), np.nan)
         latency = self.measured.latency[self.measured.good].astype(np.float64)
         return 1000 * np.quantile(latency, wanted, method="higher")
+
+    def quiet(self, samples: Samples) -> NDArray[np.bool_]:
+        """Which requests [n] were due when the host took less than TAKEN within half a second before and after."""
+        time, steal = np.array(samples).T
+        at = self.measured.started + self.measured.due
+        found: NDArray[np.bool_] = np.interp(at + 0.5, time, steal) - np.interp(at - 0.5, time, steal) < TAKEN
+        return found
 
 
 def load(
