@@ -1,6 +1,7 @@
 """What a connection may take, on real sockets."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 
@@ -126,6 +127,43 @@ def test_another_protocol_is_not_spoken_and_not_advised(port, caplog):
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     assert status(told(port, POST.replace(b"echo", b"deaf") + upgrade + b"Content-Length: 2\r\n\r\n{}")) == 401
     assert "pip install" not in caplog.text
+
+
+def invited(port: int, head: bytes, rest: bytes) -> bytes:
+    """All that the server says, where the rest is sent once it asked for a body: so the head was read by itself."""
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG) as line:
+        line.sendall(head.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        asked = line.recv(65_536)
+        assert b" 100 Continue" in asked
+        line.sendall(rest)
+        said = [asked]
+        while part := line.recv(65_536):
+            said.append(part)
+    return b"".join(said).replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_the_body_of_a_request_that_wishes_for_another_protocol_is_read_and_never_taken_for_a_request(port, protocol):
+    """Java's HTTP client wishes for h2c by itself; and a body that were a request would be a smuggled one."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+    with_body = POST + upgrade + b'Content-Length: 8\r\n\r\n{"a": 1}'
+    plain = POST + CLOSE + b'Content-Length: 8\r\n\r\n{"b": 2}'
+    said = told(port, with_body + with_body + plain)
+    assert said.count(b"200 OK") == 3
+    assert re.findall(rb'\{"(\w)":', said) == [b"a", b"a", b"b"]
+    smuggled = b"POST /deaf HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = POST + upgrade + b"Content-Length: %d\r\n\r\n" % len(smuggled)
+    said = invited(port, head, smuggled + plain)
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", said) == [b"400", b"200"]
+    chunked = POST + upgrade + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert invited(port, chunked, b"2\r\n{}\r\n0\r\n\r\n" + plain).count(b"200 OK") == 2
+    many = told(port, (POST + upgrade + b"Content-Length: 2\r\n\r\n{}") * 300 + plain)
+    assert many.count(b"200 OK") == 301
+
+
+def test_a_tunnel_is_refused(port):
+    for where in (b"x:80", b"/echo"):
+        assert status(told(port, b"CONNECT " + where + b" HTTP/1.1\r\nHost: x\r\n\r\n")) == 400
 
 
 def test_a_body_without_end_is_cut_off(port):

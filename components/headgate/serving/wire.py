@@ -1,9 +1,11 @@
 """What one connection may take: a head of bounded size, and a request that arrives in time."""
 
 import asyncio
+import sys
 from itertools import chain
 from typing import Any
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from headgate.serving.problems import MEDIA, Problem
@@ -29,7 +31,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Await a first request."""
         super().connection_made(transport)
         self._arriving = self._in_head = True
-        self._head = self._chunk = 0  # bytes of the head so far, and of what was just read
+        self._head, self._chunk = 0, b""  # bytes of the head so far, and what was just read
+        self._again = b""  # what is to be read as if it had just come
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(ARRIVE_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -39,14 +42,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what was read, and hold what is still missing against the limits."""
-        self._chunk = len(data)
-        super().data_received(data)
+        self._again = data
+        while self._again and not self.transport.is_closing():
+            self._chunk, self._again = self._again, b""
+            super().data_received(self._chunk)
         if not self._arriving:
             if self._deadline is not None:
                 self._end_deadline()
         elif not self.transport.is_closing():
             if self._in_head:
-                self._head += len(data)
+                self._head += len(self._chunk)
                 if self._head > MAX_HEAD:
                     self._refuse(_TOO_LARGE)
             if self._deadline is None:
@@ -63,14 +68,18 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = False
         if len(self.headers) > MAX_HEADERS:
             raise ValueError("too many headers")
-        if self._head + self._chunk > MAX_HEAD and self._head_bytes() > MAX_HEAD:
+        if self._head + len(self._chunk) > MAX_HEAD and self._head_bytes() > MAX_HEAD:
             raise ValueError("too long a head")
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+        elif self.parser.get_method() == b"CONNECT":
+            raise ValueError("no proxy")
 
     def on_message_complete(self) -> None:
-        """The request is here."""
-        self._arriving = False
-        super().on_message_complete()
+        """The request is here, unless it is read again without its wish for another protocol."""
+        if not self.parser.should_upgrade():
+            self._arriving = False
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP. Nobody reads the answers to what came before it on this connection."""
@@ -80,7 +89,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().send_400_response(msg)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer a wish for another protocol as if it had not been there, as HTTP lets us."""
+        """Read a request that wishes for another protocol again as if it did not, as HTTP lets us (RFC 9110, 7.8).
+
+        The parser takes what follows its head for that other protocol, so it must not see the wish: a body that it
+        lost would be read as the next request.
+        """
+        stopped: Any = sys.exception()  # httptools says at which byte
+        kept = [b"%s: %s\r\n" % one for one in self.headers if one[0] != b"upgrade"]
+        start = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self._again = b"".join([start, *kept, b"\r\n", self._chunk[stopped.args[0] :]])
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, at last also one that never reads its answer."""
