@@ -124,6 +124,23 @@ def test_a_page_of_another_site_cannot_use_an_open_loopback(door, token, site):
     assert door().post(DECIDE, content="{}", headers=from_elsewhere | token("decide")).status_code not in (401, 403)
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example:8000", "https://127.0.0.1.evil.example", "null", "http://[::"])
+def test_a_name_of_elsewhere_that_leads_here_opens_no_loopback(door, token, origin):
+    """Browsers do not tell `Sec-Fetch-Site` to addresses without TLS, but what posts tells its origin."""
+    answer = door().post(DECIDE, content="{}", headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["type"]) == (403, "/docs#forbidden")
+    for mine in ("http://127.0.0.1:8000", "http://localhost:3000", "http://[::1]:8000"):
+        assert door().post(DECIDE, content="{}", headers={"Origin": mine}).status_code not in (401, 403)
+    assert door().post(DECIDE, content="{}", headers={"Origin": origin} | token("decide")).status_code not in (401, 403)
+
+
+def test_of_two_tokens_none_is_taken(door, token):
+    (right,) = token("read").values()
+    for both in ((right, "Bearer hg_x"), ("Bearer hg_x", right), (right, right)):
+        answer = door().get("/v1/models", headers=[("Authorization", one) for one in both])
+        assert answer.status_code == 401
+
+
 def test_with_a_token_the_loopback_is_shut_too_from_the_next_second_on(door, token, clock):
     client = door()
     assert client.get("/v1/models").status_code == 200

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable
 from itertools import count
 from time import monotonic
+from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from headgate.serving.endpoints import Endpoint, Need
 from headgate.serving.logs import REQUEST_ID
 from headgate.serving.problems import Problem
 from headgate.serving.rate import Rate, neighbourhood, retry_after
-from headgate.serving.tokens import Caller, Keys
+from headgate.serving.tokens import Caller, Keys, loopback
 
 _SANE_ID = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
 #: What browsers say (Fetch Metadata) of a request that a page from elsewhere sends. Without tokens whoever reaches this
@@ -58,14 +59,16 @@ class Doors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        shown = sent_id = site = b""
+        shown = sent_id = site = origin = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
-                shown = value
+                shown = b", ".join(filter(None, (shown, value)))  # of two, none is right: a proxy may look at the other
             elif name == b"x-request-id":
                 sent_id = value
             elif name == b"sec-fetch-site":
                 site = value
+            elif name == b"origin":
+                origin = value
         request_id = sent_id if _SANE_ID.fullmatch(sent_id) else f"{self._process}-{next(self._numbers):x}".encode()
         REQUEST_ID.set(request_id.decode())
 
@@ -75,7 +78,7 @@ class Doors:
             await send(message)
 
         endpoint = self._at.get((scope["method"], scope["path"]))
-        problem = self._refusal(scope, endpoint, shown, site)
+        problem = self._refusal(scope, endpoint, shown, site in _ELSEWHERE or is_foreign(origin))
         if problem is not None:
             await problem.response(scope, receive, answer)
         elif endpoint is not None:
@@ -83,7 +86,7 @@ class Doors:
         else:
             await self._app(scope, receive, answer)
 
-    def _refusal(self, scope: Scope, endpoint: Endpoint | None, shown: bytes, site: bytes) -> Problem | None:
+    def _refusal(self, scope: Scope, endpoint: Endpoint | None, shown: bytes, elsewhere: bool) -> Problem | None:
         """Why the request may not pass; notes its caller for the routes where it may."""
         needed = self._needed(scope, endpoint)
         if needed == "open":  # probes come often, from where everybody comes from, and show no token
@@ -91,7 +94,7 @@ class Doors:
         now = monotonic()
         self._keys.look(now)
         required = self._required or self._keys.needed
-        if site in _ELSEWHERE and not required and scope["method"] == "POST":  # links may lead here
+        if elsewhere and not required and scope["method"] == "POST":  # links may lead here
             return foreign()
         caller = self._caller(shown) if required and shown else None
         if self._rate and (wait := self._rate.wait(_who(caller, scope), now)):
@@ -128,6 +131,20 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
     except ClientDisconnect:
         response = Response(status_code=400)  # nobody is there to read it
     await response(scope, receive, send)
+
+
+def is_foreign(origin: bytes) -> bool:
+    """Whether a page that was not loaded from this machine sent a request, as its `Origin` tells.
+
+    Browsers tell `Sec-Fetch-Site` only to addresses they trust, which a name of elsewhere that leads here is not.
+    """
+    if not origin:
+        return False
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return True
+    return host is None or not loopback(host)
 
 
 def may_see_scores(request: Request) -> bool:
