@@ -125,9 +125,5 @@ def serve() -> Iterator[Callable]:
 @pytest.fixture
 def client(registry, serve):
     """An app that decides with a first champion."""
-    from .test_app import until
-
     registry.crown(registry.register())
-    client = serve(registry.settings)
-    until(lambda: client.get("/readyz").status_code == 200)
-    return client
+    return serve(registry.settings)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 import time
 
 import msgspec
@@ -41,6 +42,22 @@ def test_a_new_champion_answers_without_a_restart_and_no_request_fails(registry,
     assert metric("headgate_swaps_total", domain="adclicks") == swaps + 1
     assert metric("headgate_champion_version", domain="adclicks") == second
     assert client.post("/v1/adclicks/decisions", json=CLICK).json()["invalid"]
+
+
+def test_the_first_request_is_answered_by_the_champion(registry, serve):
+    """A worker that takes the place of a dead one must not answer 503 beside those that decide."""
+    registry.crown(registry.register())
+    assert serve(registry.settings).post("/v1/adclicks/decisions", json=CLICK).status_code == 200
+
+
+def test_a_registry_that_hangs_is_not_waited_for_until_it_answers(registry, serve, monkeypatch):
+    hangs = threading.Event()
+    monkeypatch.setattr("headgate.serving.follower.FIRST", 0.01)
+    monkeypatch.setattr("headgate.serving.follower._connect", lambda settings: hangs.wait(60))
+    client = serve(registry.settings)
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    hangs.set()
 
 
 def test_models_tell_what_is_loaded(registry, client):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -85,6 +86,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
             folder.start()
             follower.start()
             try:
+                await run_in_threadpool(follower.wait)
                 yield
             finally:
                 follower.stop()

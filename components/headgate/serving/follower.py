@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 #: ledger of every change within a moment, so it is the glances that make a rollback quick; a look costs much more.
 PERIOD, GLANCE = 5.0, 0.1
 
+#: Seconds that the first look may take before requests are accepted all the same.
+FIRST = 15.0
+
 #: Seconds that the registrar has to write down where an alias was moved to.
 GRACE = 3.0
 
@@ -84,12 +87,16 @@ class Follower:
         self._settled: dict[str, int] = {}  # by domain, the version last seen in place since the registry answers
         self._warm: dict[str, dict[int, Loaded]] = {}  # by domain, what is loaded, the latest used last
         self._failed: dict[tuple[str, str], tuple[int | None, float]] = {}  # by domain and alias: what, and until when
-        self._stopped = Event()
+        self._stopped, self._looked = Event(), Event()
         self._thread = Thread(target=self._run, name="headgate-follower", daemon=True)
 
     def start(self) -> None:
         """Look from now on, in a thread of its own."""
         self._thread.start()
+
+    def wait(self) -> None:
+        """Until the first look is over, or has taken too long: who accepts requests before could only answer 503."""
+        self._looked.wait(FIRST)
 
     def stop(self) -> None:
         """Stop looking. A look that hangs in the network is left behind: it ends with the process."""
@@ -102,6 +109,7 @@ class Follower:
                 self.look()
             except Exception:  # a fault of ours must not end the following
                 log.exception("a look at the registry failed")
+            self._looked.set()
             again = time.monotonic() + PERIOD
             while not self._stopped.wait(GLANCE) and time.monotonic() < again and not self._grown():
                 pass
