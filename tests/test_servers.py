@@ -57,6 +57,16 @@ def test_a_server_is_found_while_it_is_up_and_gone_after(here: Settings, tmp_pat
     assert free_port(HOST, server.port) == server.port
 
 
+def test_a_server_imports_nothing_from_the_folder_that_it_is_started_in(
+    here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    starts = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'colorsys'], check=True)"
+    with up(here, [_server(tmp_path, starts + ANSWERS)]):
+        assert "mlflow" in running(here)
+
+
 def test_an_error_in_the_block_stops_the_servers_too(here: Settings, tmp_path: Path) -> None:
     server = _server(tmp_path, ANSWERS)
     with pytest.raises(RuntimeError, match="mine"), up(here, [server]):

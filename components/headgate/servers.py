@@ -14,7 +14,7 @@ import httpx
 
 from headgate.errors import HeadgateError
 from headgate.files import read_json, write_json
-from headgate.settings import Settings
+from headgate.settings import SAFE_PATH, Settings
 
 #: What people call the servers.
 TITLES = {"headgate": "Decisions", "mlflow": "MLflow", "prefect": "Prefect"}
@@ -156,7 +156,7 @@ def _process(server: Server, settings: Settings) -> Iterator[subprocess.Popen[by
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | server.environment,
+            env=os.environ | SAFE_PATH | server.environment,
             start_new_session=True,  # Ctrl-C reaches us, and we stop it in order
         )
     try:

@@ -28,6 +28,9 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 
+#: Lets Python, and whatever it starts, import nothing from the folder that it happens to be started in.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -154,7 +157,7 @@ def _rate(text: str) -> float | None:
 
 def _deadline(text: str) -> float:
     """In seconds, of milliseconds."""
-    told = "is no deadline: give milliseconds, for example 2."
+    told = "is no deadline: give milliseconds, more than 0 and less than 60,000, for example 2."
     return _positive("HEADGATE_REDIS_DEADLINE_MS", text, 60_000.0, told) / 1000
 
 

@@ -135,7 +135,11 @@ def exclusively(settings: Settings, what: str, *, suffix: str = "lock", wait: fl
 def _dvc(root: Path, *arguments: str) -> None:
     """Run a DVC command in the project at `root`. In a process of its own: DVC reads paths in the working folder."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments, "--quiet"], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "dvc", *arguments, "--quiet"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"

@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 180
 
 def infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float) -> list[Check]:
     """Load `bundle` in a fresh process, hold its golden answers against it, and time it beside the champion."""
-    command = [sys.executable, "-m", "headgate.gate.infrastructure", str(bundle)]
+    command = [sys.executable, "-P", "-m", "headgate.gate.infrastructure", str(bundle)]
     command += [str(champion)] if champion else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from headgate.errors import UsageError
 from headgate.serving import logs
 from headgate.serving.redis import connect
-from headgate.settings import Settings, load
+from headgate.settings import SAFE_PATH, Settings, load
 
 #: What a worker serves and listens on, handed to it by its parent.
 _DOMAINS, _HOST = "HEADGATE_WORKER_DOMAINS", "HEADGATE_WORKER_HOST"
@@ -49,7 +49,7 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
     logs.configure(settings.log)
     _raise_limit_of_files()
     print(f"{', '.join(domains)} on http://{host}:{port}  (Ctrl-C stops)", flush=True)
-    os.environ |= {_DOMAINS: ",".join(domains), _HOST: host}
+    os.environ |= {_DOMAINS: ",".join(domains), _HOST: host} | SAFE_PATH
     with TemporaryDirectory(prefix="headgate-metrics-") as shared:
         if workers > 1:
             os.environ[_SHARED_METRICS] = shared  # read by prometheus_client as a worker imports it
