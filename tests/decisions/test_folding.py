@@ -1,6 +1,8 @@
 """Folding can be killed anywhere and done again."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -74,6 +76,21 @@ def test_folding_killed_at_any_rename_loses_and_doubles_nothing(closed: Settings
 def test_there_is_no_fourth_step_at_which_it_could_be_killed(closed: Settings) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, "before", "4"], check=False, env=os.environ)
     assert done.returncode == 0
+
+
+def test_what_is_missing_is_said_in_the_format_of_the_process_s_own_log(closed: Settings) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "headgate.decisions.folding", "adclicks"],
+        env=os.environ | {"HEADGATE_LOG": "json"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    (line,) = map(json.loads, said.splitlines())
+    assert line["level"] == "ERROR"
+    assert re.search(
+        r"the log is incomplete from 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d to .* UTC: 100 rows .* are missing", str(line)
+    )
 
 
 def test_the_part_keeps_its_id_and_a_reader_that_is_overtaken_its_rows(settings: Settings) -> None:

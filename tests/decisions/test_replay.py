@@ -615,6 +615,8 @@ def test_the_command_answers_in_words_and_in_json(
     (entry,) = replayed(home)
     assert (entry.why, entry.details["published"]) == ("a bad day", changed)
     assert "0 are now invalid" in CliRunner().invoke(app, asked).stdout
+    pending = json.loads(CliRunner().invoke(app, [*asked, "--dry-run", "--json", "--pending"]).stdout)
+    assert (dry["mode"], pending["mode"]) == ("logged", "recompute"), "what was answered by default has no vector"
 
 
 def test_replay_loads_the_version_only_where_it_may_serve(

@@ -14,8 +14,12 @@ def replay(
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")],
     version: Annotated[str, typer.Option("--with", metavar="VERSION", help="A number, or an alias such as champion.")],
     mode: Annotated[
-        str, typer.Option(help="logged: on the vectors as served; recompute: on ones rebuilt from the log.")
-    ] = "logged",
+        str | None,
+        typer.Option(
+            help="logged: on the vectors as served; recompute: on ones rebuilt from the log.",
+            show_default="logged; recompute with --pending",
+        ),
+    ] = None,
     out: Annotated[
         str | None, typer.Option("--out", metavar="DIR|s3://…", help="Where a copy of the corrections goes.")
     ] = None,
@@ -38,6 +42,7 @@ def replay(
     first, end = instant(since), instant(until)
     assert first is not None
     assert end is not None
-    asked = Asked(domain, first, end, cast(Mode, mode), pending, dry_run, out, reason)
+    chosen = mode or ("recompute" if pending else "logged")  # what was answered by default has no vector
+    asked = Asked(domain, first, end, cast(Mode, chosen), pending, dry_run, out, reason)
     done = run(settings_module.load(), version, asked)
     answer(done, json, done.words())

@@ -19,6 +19,7 @@ from headgate.decisions import frames
 from headgate.decisions.reading import SUFFIX, gap_in, gaps_file, log_folder, open_folder, part_file, schema
 from headgate.decisions.segments import DRAFT, Segments
 from headgate.files import atomic_file, write_json
+from headgate.serving import logs
 from headgate.settings import Settings, load
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ def _fold(settings: Settings, domain: str, path: Path) -> None:
     if gap is not None:
         lasted = {"since": gap.since.isoformat(), "until": gap.until.isoformat()}
         write_json(gaps_file(settings, domain, part), lasted | {"rows": gap.rows, "damaged": gap.damaged})
-        log.error("%s: the log is incomplete: %s", domain, gap)
+        rows, torn = f"{gap.rows:,} rows that were answered are missing", f", and {gap.damaged:,} bytes cannot be read"
+        span = f"{gap.since:%Y-%m-%d %H:%M:%S} to {gap.until:%H:%M:%S} UTC"
+        log.error("%s: the log is incomplete from %s: %s%s", domain, span, rows, torn if gap.damaged else "")
     if content.rows or gap is not None:
         target = part_file(settings, domain, part)
         with atomic_file(target) as draft:
@@ -144,9 +147,11 @@ def _has_closed(settings: Settings, domain: str) -> bool:
 
 def main(chosen: Sequence[str]) -> None:
     """Fold the segments of `chosen` domains, giving way to whoever serves."""
+    settings = load()
+    logs.configure(settings.log)
     os.nice(10)
     for domain in chosen:
-        fold(load(), domain)
+        fold(settings, domain)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Counters in Redis through everything that can happen to a server: stopped, killed, flushed, warmed again."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -107,6 +108,25 @@ def test_one_answer_that_comes_too_late_costs_no_other_click_its_own(server: Ser
         assert feature(found[0], "user_clicks_1m") == 3, "b was asked again, and counts once"
 
     play(server, story, deadline=0.5)
+
+
+def test_the_log_says_that_it_is_away_and_that_it_is_back_in_turn(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(scene: Scene) -> None:
+        for again in range(3):
+            assert await scene.see(click(f"a{again}")) is not None
+            server.send(signal.SIGSTOP)
+            for number in range(redis_counters.MISSES + 1):
+                assert await scene.see(click(f"b{again}-{number}", 1)) is None
+            server.send(signal.SIGCONT)
+            await scene.until_back(click(f"c{again}", 2))
+
+    play(server, story, deadline=0.05)
+    said = [record.getMessage() for record in caplog.records if record.name == redis_counters.__name__]
+    assert [one.partition(" are ")[2][:4] for one in said] == ["away", "back"] * 3
 
 
 def test_what_is_owed_as_a_process_ends_is_counted_before_it_has_ended(server: Server) -> None:

@@ -215,11 +215,8 @@ class RedisCounters:
         pause = 0.0
         while True:
             await asyncio.sleep(pause)
-            was_away = self._away
             try:
                 await self._revive()
-                if was_away:
-                    log.info("counters are back")
                 return
             except Exception as error:
                 self._lose(error)
@@ -243,6 +240,8 @@ class RedisCounters:
                 self._owed.clear()
                 self._owe([*part, *newer])
                 raise
+        if self._away and self._reviving is not None:  # else nobody was told that they are away
+            log.info("counters are back")
         self._away, self._late = False, 0
         AWAY.labels(DOMAIN).set(0)
         OWED.labels(DOMAIN).set(0)
