@@ -71,6 +71,8 @@ class Report:
             lines.append(f"{'inside the server, about':<28}" + "".join(f"{bound.likely:>12.2f}" for bound in told))
             lines.append(f"{'  between bounds of buckets':<28}" + "".join(f"{_range(bound):>12}" for bound in told))
         lines += ["", f"The generator took {1000 * self.generator_cpu:.0f} µs of CPU a request."]
+        if self.inside is not None:
+            lines.append("The server's own times are of all requests at that path meanwhile, those of others too.")
         if self.by_default:
             lines.append(f"{self.by_default:,} decisions were given by default: counters did not answer in time.")
         if not self.failed:
