@@ -163,6 +163,17 @@ def test_the_docs_page_escapes_the_address_it_was_asked_by(settings, serve):
     assert "<b>x" not in page.text
 
 
+def test_what_serving_starts_imports_nothing_from_the_folder_that_it_is_started_in(tmp_path):
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('imported')")
+    code = (
+        "import subprocess, sys, uvicorn;"
+        "uvicorn.run = lambda *_, **__: subprocess.run([sys.executable, '-m', 'colorsys'], check=True);"
+        "from headgate.serving.process import run;"
+        "run(['adclicks'], '127.0.0.1', 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+
+
 def test_starting_to_serve_imports_nothing_heavy():
     code = (
         "import sys, headgate.serving.app, headgate.domains.adclicks.routes;"

@@ -20,7 +20,7 @@ import yaml
 from headgate.domain import Request
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file, atomic_folder
-from headgate.settings import Settings
+from headgate.settings import SAFE_PATH, Settings
 
 #: The top-level pipeline. In an installed wheel there is none: the checkout's is looked for from the working folder up.
 PIPELINE = "dvc.yaml"
@@ -135,8 +135,9 @@ def exclusively(settings: Settings, what: str, *, suffix: str = "lock", wait: fl
 def _dvc(root: Path, *arguments: str) -> None:
     """Run a DVC command in the project at `root`. In a process of its own: DVC reads paths in the working folder."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "dvc", *arguments, "--quiet"],
+        [sys.executable, "-m", "dvc", *arguments, "--quiet"],
         cwd=root,
+        env=os.environ | SAFE_PATH,
         capture_output=True,
         text=True,
         check=False,

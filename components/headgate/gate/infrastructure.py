@@ -4,6 +4,7 @@ Run as ``python -m headgate.gate.infrastructure BUNDLE [CHAMPION]`` it is that f
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import psutil
 
 from headgate.errors import HeadgateError
 from headgate.gate.checks import Check
+from headgate.settings import SAFE_PATH
 
 #: The batch is decided this often; the quickest counts, since other processes only ever slow it down.
 REPEATS = 60
@@ -27,10 +29,12 @@ DEADLINE_SECONDS = 180
 
 def infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float) -> list[Check]:
     """Load `bundle` in a fresh process, hold its golden answers against it, and time it beside the champion."""
-    command = [sys.executable, "-P", "-m", "headgate.gate.infrastructure", str(bundle)]
+    command = [sys.executable, "-m", "headgate.gate.infrastructure", str(bundle)]
     command += [str(champion)] if champion else []
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=os.environ | SAFE_PATH, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
         said = done.stdout.strip().splitlines()
         found: dict[str, Any] = json.loads(said[-1]) if done.returncode == 0 and said else {}
         trouble = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
