@@ -156,7 +156,8 @@ def _about(sizes: Sizes, told: str) -> str:
         "as many rounds in turns, latencies in ms from the instant at which a request was due: the median of the rounds, "
         "and the range. The host is quiet while it takes less than "
         f"{1000 * rig.TAKEN:.0f} ms of CPU from this virtual machine (steal) within half a second before and after a request "
-        "was due: beside its p99, over all rounds, how many such answers there were. CPU is of the server's processes. *ours* is so many times as many decisions per CPU-second."
+        "was due: beside its p99, over all rounds, how many such answers there were. CPU is of the server's processes. "
+        "*ours* is so many times as many decisions per CPU-second."
     )
 
 
