@@ -186,9 +186,10 @@ def test_what_the_disk_gave_back_otherwise_is_no_row_and_marks_the_interval(sett
 def tiny_disk(folder: Path) -> Iterator[tuple]:
     """A file system of 64 KiB at `folder`: how to fill it, and how to make room."""
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     filler = folder / "filler"
     try:
         filler.write_bytes(b"x" * 32_768)

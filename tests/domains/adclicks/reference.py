@@ -4,17 +4,16 @@ import math
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import pytest
 from hypothesis import strategies as st
 
 from headgate.domains.adclicks.schema import CLICKS
 
-REAL = Path(__file__).resolve().parents[4] / "shared/data/adclicks/talkingdata/clicks.csv.gz"
+from ...shared import TALKINGDATA
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR, DAY = 3600, 86_400
 BUCKETS = {60: 12, 600: 10, HOUR: 12, DAY: 24}  # seconds of a window: its buckets
@@ -152,13 +151,11 @@ def logs(draw: st.DrawFn, size: int = 30) -> pl.DataFrame:
 
 
 def real_clicks(n: int | None = None) -> pl.DataFrame:
-    """The first `n` real clicks, all of them unless told; skips the test where the file is not at hand."""
-    if not REAL.exists():
-        pytest.skip(f"the TalkingData clicks may not be shipped and are not at {REAL}")
+    """The first `n` real clicks, all of them unless told; for tests that need `TALKINGDATA`."""
     user = pl.concat_str("ip", "device", "os", separator="-")
     time = pl.col("click_time").str.to_datetime(time_unit="us", time_zone="UTC")
     return (
-        pl.read_csv(REAL, n_rows=n, schema_overrides={"ip": pl.String})
+        pl.read_csv(TALKINGDATA, n_rows=n, schema_overrides={"ip": pl.String})
         .with_row_index("row")
         .select(
             click_id=pl.col("row").cast(pl.String).str.zfill(9),

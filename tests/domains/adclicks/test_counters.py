@@ -16,6 +16,7 @@ from headgate.domains.adclicks.features import FEATURES, features, in_order_of_a
 from headgate.domains.adclicks.schema import CLICKS, DEVICES
 from headgate.domains.adclicks.windows import HISTORY
 
+from ...shared import TALKINGDATA, needs
 from .reference import at, logs, network, real_clicks
 from .stores import Store, arriving, click, feature, memory, stores
 
@@ -74,6 +75,7 @@ def test_redis_answers_what_memory_answers_whatever_ids_repeat(stores: typing.An
     assert np.array_equal(stores("redis").observe(posted), stores("memory").observe(posted))
 
 
+@needs(TALKINGDATA)
 @BOTH
 def test_counters_equal_the_features_on_real_clicks(stores: typing.Any, kind: str) -> None:
     clicks = in_order_of_arrival(real_clicks(20_000))

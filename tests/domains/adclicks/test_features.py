@@ -13,6 +13,7 @@ from headgate.domains.adclicks import windows
 from headgate.domains.adclicks.features import COLUMNS, FEATURES, features, in_order_of_arrival, ip_key
 from headgate.domains.adclicks.windows import HISTORY, LATENESS
 
+from ...shared import TALKINGDATA, needs
 from .reference import at, frame, logs, real_clicks, reference
 
 Vectors = Callable[[pl.DataFrame], np.ndarray]
@@ -46,6 +47,7 @@ def test_distinct_counts_that_saturate_equal_the_reference(clicks: pl.DataFrame,
         assert np.array_equal(vectors(clicks), reference(clicks, cap))
 
 
+@needs(TALKINGDATA)
 def test_features_equal_the_reference_on_real_clicks() -> None:
     clicks = real_clicks(50_000)
     found, expected = vectors(clicks), reference(clicks)
@@ -59,6 +61,7 @@ def test_what_arrives_later_changes_no_feature(clicks: pl.DataFrame, data: st.Da
     assert not sees_the_future(vectors, clicks, cut)
 
 
+@needs(TALKINGDATA)
 def test_what_arrives_later_changes_no_feature_of_real_clicks() -> None:
     clicks = real_clicks()
     for quantile in (0.01, 0.3, 0.6, 0.99):

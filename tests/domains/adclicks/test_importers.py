@@ -15,7 +15,7 @@ from headgate.domains.adclicks.raw import read_table
 from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.files import sha256
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "adclicks" / "talkingdata" / "clicks.csv.gz"
+from ...shared import TALKINGDATA, needs
 
 HEADER = "ip,app,device,os,channel,click_time,attributed_time,is_attributed"
 TALKING = f"""{HEADER}
@@ -124,12 +124,12 @@ def test_talkingdata_refuses_a_mapping_and_other_headers(tmp_path: Path) -> None
         bring(tmp_path, TALKING, "parquet")
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real clicks are not at ../shared/data/adclicks/talkingdata")
+@needs(TALKINGDATA)
 def test_the_real_clicks(tmp_path: Path) -> None:
-    report = import_clicks(REAL, format="talkingdata", out=tmp_path / "out")
+    report = import_clicks(TALKINGDATA, format="talkingdata", out=tmp_path / "out")
     assert (report.clicks, report.purchases, report.in_order) == (147_542, 250, True)
     assert report.last_click == at(2017, 11, 6, 16, 2, 43)
-    source = pl.read_csv(REAL, infer_schema=False)
+    source = pl.read_csv(TALKINGDATA, infer_schema=False)
     rows = table(tmp_path)
     assert rows["ip"].equals(source["ip"])  # in the file's order, none lost, none merged
     assert rows["campaign"].to_list() == (source["app"] + "-" + source["channel"]).to_list()

@@ -14,16 +14,17 @@ from headgate.domains.adclicks.limits import ALPHA
 from headgate.files import read_json
 from headgate.gate.checks import join
 
-FILE = Path(__file__).parents[4] / "shared/data/adclicks/talkingdata/clicks.csv.gz"
+from ...shared import TALKINGDATA, needs
+
 ADCLICKS = domains.get("adclicks")
 
-pytestmark = pytest.mark.skipif(not FILE.is_file(), reason="the TalkingData log does not come with Headgate")
+pytestmark = needs(TALKINGDATA)
 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport]:
     out = tmp_path_factory.mktemp("real") / "raw"
-    return out, import_clicks(FILE, format="talkingdata", out=out)
+    return out, import_clicks(TALKINGDATA, format="talkingdata", out=out)
 
 
 @pytest.fixture(scope="module")

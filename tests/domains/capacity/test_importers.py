@@ -15,7 +15,8 @@ from headgate.domains.capacity.importers import ImportReport, import_series
 from headgate.domains.capacity.raw import check_file, load_matrix, load_points, read_series
 from headgate.errors import DataRefused, HeadgateError, UsageError
 
-REAL = Path("../shared/data/capacity/ms_cloud/api-01.csv")
+from ...shared import CLOUD_API, needs
+
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 Import = Callable[..., ImportReport]
@@ -280,13 +281,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------- a real series
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real series lie in ../shared, which is not here")
+@needs(CLOUD_API)
 def test_a_real_export_whose_z_is_false_is_found_out_and_taken(tmp_path: Path) -> None:
     how = {"mapping": {"time": "TimeStamp", "value": "Value"}, "region": "us", "service": "api", "metric": "calls"}
     with pytest.raises(DataRefused, match=r"line 99: 2017-11-05 01:00:00 UTC is there more than once"):
-        import_series(REAL, out=tmp_path, **how)  # type: ignore[arg-type]
+        import_series(CLOUD_API, out=tmp_path, **how)  # type: ignore[arg-type]
     report = import_series(
-        REAL,
+        CLOUD_API,
         out=tmp_path,
         tz="America/New_York",
         ignore_offsets=True,
