@@ -26,10 +26,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from headgate.domains.adclicks.events import Click
-from headgate.domains.adclicks.features import COLUMNS, features, in_order_of_arrival
-from headgate.domains.adclicks.memory_counters import MemoryCounters
-from headgate.domains.adclicks.windows import (
+from headgate.domains.adclicks.features.click import Click
+from headgate.domains.adclicks.features.kernel import COLUMNS, features, in_order_of_arrival
+from headgate.domains.adclicks.features.memory_counters import MemoryCounters
+from headgate.domains.adclicks.features.windows import (
     DAY,
     HOUR,
     SECOND,

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from headgate.errors import HeadgateError
 from headgate.load.limit import Found, search
-from headgate.load.objective import Judged, objective
+from headgate.load.objective import Judged, read_objective
 from headgate.load.target import Target
 from headgate.load.trial import Trial
 
@@ -80,7 +80,7 @@ def on_core(core: int) -> Iterator[None]:
 def day(target: Target, aim: str, sizes: Sizes, rates: NDArray[np.float64], seed: int, most: float) -> Day:
     """A game day's search; between its steps those of a sweep over `rates`, if there are any."""
     began, random, steps = time.monotonic(), np.random.default_rng(seed), list[Swept]()
-    on = Trial(target, objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
+    on = Trial(target, read_objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
     order = (float(rate) for _ in count() for rate in random.permutation(rates))
 
     def attempt(rate: float) -> Judged:

@@ -24,20 +24,21 @@ from pathlib import Path
 import polars as pl
 from scipy.stats import beta
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.adclicks import baselines, calibrate, evaluate, net, train
-from headgate.domains.adclicks.expectations import LOW_HOUR
-from headgate.domains.adclicks.simulate import peak_hour, simulate, truth_folder
-from headgate.domains.adclicks.simulated_world import World
+from headgate import stages
+from headgate.contract.checks import Verdict
+from headgate.domain import Request, get_domain
+from headgate.domains.adclicks.model import baselines, net
+from headgate.domains.adclicks.simulated.simulator import peak_hour, simulate, truth_folder
+from headgate.domains.adclicks.simulated.world import World
+from headgate.domains.adclicks.stages import calibrate, evaluate, train
+from headgate.domains.adclicks.stages.expectations import LOW_HOUR
 from headgate.errors import DataRefused
 from headgate.gate import judge as gate
-from headgate.gate.checks import Verdict
 
 CLICKS = 30_000
 WINDOW = 16  # days that a first as-of needs before it
 START = date(2026, 1, 5)
-ADCLICKS = domains.get("adclicks")
+ADCLICKS = get_domain("adclicks")
 
 # What enters no verdict is cut short here: the baselines' trees and the bootstrap of the AUCs.
 LOADED = (calibrate, net, train)  # the stages import them when they run; imported now, all code is of one instant
@@ -174,7 +175,7 @@ def candidate(work: Path, request: Request, champion: Path | None, *, fully: boo
     for stage in stages.STAGES.values():
         stage(ADCLICKS, work)
     stages.seal(work)
-    return gate.judge(ADCLICKS, work, champion)
+    return gate.judge_candidate(ADCLICKS, work, champion)
 
 
 def _infrastructure(verdict: Verdict) -> str:

@@ -21,19 +21,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.domains.capacity.orders.case import build, mondays
-from headgate.domains.capacity.orders.check import check
+from headgate import stages
+from headgate.domain import Request, get_domain
+from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.domains.capacity.orders.check import check_plan
 from headgate.domains.capacity.orders.demand import drawn
 from headgate.domains.capacity.orders.fleet import Fleet, InstanceType, Quota, Ramp, Service
-from headgate.domains.capacity.orders.make import make
-from headgate.domains.capacity.orders.placed import placed
-from headgate.domains.capacity.orders.plan import Forecast
+from headgate.domains.capacity.orders.make import make_plan
+from headgate.domains.capacity.orders.placed import read_placed
+from headgate.domains.capacity.orders.plans import Forecast
+from headgate.domains.capacity.orders.problem import build, mondays
 from headgate.domains.capacity.orders.shortage import expected
-from headgate.domains.capacity.orders.solve import solve
-from headgate.domains.capacity.simulate import simulate
+from headgate.domains.capacity.orders.solve import solve_problem
+from headgate.domains.capacity.simulated.simulator import simulate
 
 Floats = NDArray[np.float64]
 
@@ -110,11 +110,11 @@ def full_size(seeds: int) -> list[str]:
         for seed in range(seeds):
             fleet, need = world(seed, median)
             began = time.perf_counter()
-            plan = make(fleet, mondays(date(2026, 3, 2), WEEKS), need, FORECAST, placed([]))
+            plan = make_plan(fleet, mondays(date(2026, 3, 2), WEEKS), need, FORECAST, read_placed([]))
             took = time.perf_counter() - began
             mean = sum(sum(mix.counts) for mix in plan.mixes) / WEEKS
             rows.append(
-                f"| {median:.0f} | {seed} | {mean:,.0f} | {took:.1f} | {100 * plan.gap:.2f} % | {len(check(plan, fleet))} |"
+                f"| {median:.0f} | {seed} | {mean:,.0f} | {took:.1f} | {100 * plan.gap:.2f} % | {len(check_plan(plan, fleet))} |"
             )
             print(rows[-1], flush=True)
     return rows
@@ -138,7 +138,7 @@ def simulated(seed: int, out: Path) -> Floats:
 
 def forecaster(source: Path, day: date, work: Path) -> Forecaster:
     """What Headgate trains and calibrates on all that is known when a day begins, planned events included."""
-    capacity, as_of = domains.get("capacity"), datetime(day.year, day.month, day.day, tzinfo=UTC)
+    capacity, as_of = get_domain("capacity"), datetime(day.year, day.month, day.day, tzinfo=UTC)
     stages.snapshot(capacity, work, Request(str(source), as_of))
     stages.train(capacity, work)
     stages.calibrate(capacity, work)
@@ -199,7 +199,7 @@ def bought(fleet: Fleet, came: Floats, need_of: Callable[[int, int], Floats]) ->
     for quarter in range(QUARTERS):
         first = KNOWN + QUARTER * quarter
         case = build(fleet, mondays(START + timedelta(weeks=first), QUARTER), need_of(quarter, first))
-        solved = solve(case, gap=0.01, seconds=3.0)
+        solved = solve_problem(case, gap=0.01, seconds=3.0)
         capacity = case.carried @ solved.instances
         spent += solved.cost - float(case.missing @ expected(case, capacity).sum(axis=1))
         short = np.maximum(came[:, first : first + QUARTER] * FACTOR - capacity, 0.0) / units * 100

@@ -2,7 +2,7 @@
 
     python benchmarks/path.py [--only flow|memory] [--pairs 3] [--days 4] [--work FOLDER] [--out benchmarks/path.md]
 
-*Flow*: `headgate.retraining.retrain`, which is what `headgate retrain` calls, and a plain loop over the same functions
+*Flow*: `headgate.operations.retrain.run_retrain`, which is what `headgate retrain` calls, and a plain loop over the same functions
 without Prefect, by turns. Each is a process of its own with a state folder of its own and local MLflow and Prefect
 servers up. The clock starts before the libraries are imported and stops when the version is promoted; a processor's
 time tells the work from the waiting. *Memory*: simulated days through the five stages in one process. The kernel's
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from headgate import settings
-from headgate.domain import Request
+from headgate.domain import Request, get_domain
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DEMO_DAYS, DEMO_CLICKS = 21, 60_000  # the data of `make retrain`
@@ -41,32 +41,32 @@ Found = dict[str, Any]
 
 def run_flow(source: str, as_of: datetime) -> str:
     """The flow as the command line runs it; how it ended."""
-    from headgate.retraining import retrain
+    from headgate.operations.retrain import run_retrain
 
-    return retrain(settings.load(), "adclicks", source, as_of).result
+    return run_retrain(settings.load(), "adclicks", source, as_of).result
 
 
 def run_loop(source: str, as_of: datetime) -> str:
     """The same stages and the same record, without Prefect; how it ended."""
-    from headgate import domains, stages
+    from headgate import stages
     from headgate.data import datasets
-    from headgate.gate.judge import judge
+    from headgate.gate.judge import judge_candidate
     from headgate.registry import register, versions
 
-    here, domain, request = settings.load(), domains.get("adclicks"), Request(source, as_of)
+    here, domain, request = settings.load(), get_domain("adclicks"), Request(source, as_of)
     registry = versions.client(here)
     work = datasets.prepare(here, domain.name, request)
-    with register.run(registry, here, domain, request) as run_id:
+    with register.candidate_run(registry, here, domain, request) as run_id:
         stages.snapshot(domain, work, request)
         for stage in stages.STAGES.values():
             stage(domain, work)
         stages.seal(work)
         champion = versions.champion(registry, domain.name)
-        verdict = judge(domain, work, versions.fetch(champion, here) if champion else None)
+        verdict = judge_candidate(domain, work, versions.fetch(champion, here) if champion else None)
         with datasets.exclusively(here, "datasets", wait=datasets.LOCK_SECONDS):
             lock = datasets.record(here, domain.name, ["snapshot", *stages.STAGES])
             register.log_data(registry, run_id, work, lock)
-        candidate = register.register(registry, domain, run_id, work, request, verdict)
+        candidate = register.register_version(registry, domain, run_id, work, request, verdict)
         if verdict.ruling != "passed":
             return verdict.ruling
         register.promote(registry, candidate)
@@ -75,9 +75,9 @@ def run_loop(source: str, as_of: datetime) -> str:
 
 def run_stages(source: str, as_of: datetime) -> Found:
     """Seconds and peak of resident memory (MiB) of each of the five stages, in this process."""
-    from headgate import domains, stages
+    from headgate import stages
 
-    domain, work = domains.get("adclicks"), Path(source).parent / "work"
+    domain, work = get_domain("adclicks"), Path(source).parent / "work"
     found = {}
     calls = {"snapshot": lambda d, w: stages.snapshot(d, w, Request(source, as_of)), **stages.STAGES}
     for name, call in calls.items():
@@ -113,7 +113,7 @@ def in_own_process(task: str, source: Path, as_of: datetime, home: Path) -> Foun
 
 def simulate(out: Path, days: int, clicks: int) -> datetime:
     """Simulated clicks in `out`; the as-of at which all its days are over."""
-    from headgate.domains.adclicks.simulate import simulate as write
+    from headgate.domains.adclicks.simulated.simulator import simulate as write
 
     if not out.is_dir():
         write(out, days=days, clicks_per_day=clicks, start=START.date())

@@ -23,19 +23,21 @@ from typing import Any
 
 import polars as pl
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.adclicks import baselines, evaluate, snapshot, table, train
-from headgate.domains.adclicks.importers import ImportReport, import_clicks
-from headgate.domains.adclicks.predictor import THRESHOLDS
-from headgate.domains.adclicks.slices import LEAVES
-from headgate.domains.adclicks.train import BASELINES
+from headgate import stages
+from headgate.contract.checks import Verdict
+from headgate.domain import Request, get_domain
+from headgate.domains.adclicks.data import snapshots
+from headgate.domains.adclicks.data.importers import ImportReport, import_clicks
+from headgate.domains.adclicks.features.slices import LEAVES
+from headgate.domains.adclicks.model import baselines, table
+from headgate.domains.adclicks.model.predictor import THRESHOLDS
+from headgate.domains.adclicks.stages import evaluate, train
+from headgate.domains.adclicks.stages.train import BASELINES
 from headgate.files import read_json, write_json
-from headgate.gate.checks import Verdict
-from headgate.gate.judge import judge
+from headgate.gate.judge import judge_candidate
 
 FILE = Path("../shared/data/adclicks/talkingdata/clicks.csv.gz")
-ADCLICKS = domains.get("adclicks")
+ADCLICKS = get_domain("adclicks")
 IVR = "ivr_at_fpr_0.1"
 
 #: The research note's AUC and IVR at FPR ≤ 10 %, on another split and other features.
@@ -56,12 +58,12 @@ class Run:
 
 def daily(raw: Path, report: ImportReport, work: Path, seed: int) -> tuple[Run, Verdict]:
     """The version that a daily run makes of the first three quarters, its verdict, and its figures on the last."""
-    as_of = report.three_quarters + snapshot.MATURITY
+    as_of = report.three_quarters + snapshots.MATURITY
     stages.snapshot(ADCLICKS, work, Request(str(raw), as_of, seed=seed))
     for stage in stages.STAGES.values():
         stage(ADCLICKS, work)
     stages.seal(work)
-    verdict = judge(ADCLICKS, work, None)
+    verdict = judge_candidate(ADCLICKS, work, None)
     _, card, differences = ADCLICKS.score(work / "bundle", raw, report.three_quarters)
     record = read_json(work / "train" / "training.json")
     return Run(record["humans"], record["rows"], card, differences), verdict
@@ -72,7 +74,7 @@ def all_users(raw: Path, report: ImportReport, work: Path, seed: int) -> Run:
     days = tuple(datetime.fromisoformat(day).date() for day in report.days)
     start, end = report.first_click, datetime.max.replace(tzinfo=UTC)
     clicks = pl.concat([rows for _, rows in table.by_day(raw, days, start, end)])
-    rows = table.label(clicks, snapshot.purchasing(raw, end))
+    rows = table.label(clicks, snapshots.purchasing(raw, end))
     older = (rows.received_at < report.three_quarters).to_numpy()
     bundle = work / f"all-users-{seed}"
     bundle.mkdir()

@@ -34,9 +34,9 @@ from tests.decisions.made import START, make_log  # noqa: E402
 from tests.decisions.replaying import Loaded, again, load, passed  # noqa: E402
 
 from headgate import settings  # noqa: E402
-from headgate.decisions.reading import corrections_folder, log_folder  # noqa: E402
-from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES  # noqa: E402
-from headgate.domains.adclicks.slices import LEAVES  # noqa: E402
+from headgate.decisions.layout import corrections_folder, log_folder  # noqa: E402
+from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA, FEATURES  # noqa: E402
+from headgate.domains.adclicks.features.slices import LEAVES  # noqa: E402
 from headgate.files import write_json  # noqa: E402
 
 SPAN = timedelta(hours=24)
@@ -49,10 +49,10 @@ def make_bundle(folder: Path) -> Path:
     """A bundle whose net is as large as a trained one."""
     import torch
 
-    from headgate.domains.adclicks.net import Net, export
-    from headgate.domains.adclicks.predictor import Predictor
-    from headgate.domains.adclicks.train import FOLDS
-    from headgate.registry.bundle import seal
+    from headgate.domains.adclicks.model.net import Net, export
+    from headgate.domains.adclicks.model.predictor import Predictor
+    from headgate.domains.adclicks.stages.train import FOLDS
+    from headgate.registry.bundles import seal_bundle
 
     parts = folder / "parts"
     parts.mkdir()
@@ -69,7 +69,7 @@ def make_bundle(folder: Path) -> Path:
     thresholds(0.5)
     vectors = np.random.default_rng(1).integers(0, 9, (20_000, len(FEATURES))).astype(np.float32)
     thresholds(float(np.quantile(Predictor(parts).score(vectors), 0.8)))
-    seal([parts], folder / "bundle")
+    seal_bundle([parts], folder / "bundle")
     return folder / "bundle"
 
 

@@ -20,18 +20,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.backtest import level_errors, try_out
-from headgate.domains.capacity.clock import DAY
-from headgate.domains.capacity.companions import Mask, read_calendar
-from headgate.domains.capacity.fit import fit
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.mixture import mixture
-from headgate.domains.capacity.model import FLAT, mixed
-from headgate.domains.capacity.opinions import OPINIONS
-from headgate.domains.capacity.raw import load_matrix, read_series
-from headgate.domains.capacity.robots import Block, Counted, blocks
-from headgate.domains.capacity.simulate import simulate, truth_folder
-from headgate.domains.capacity.tried import Origin
+from headgate.domains.capacity.companions.calendar import Mask, read_calendar
+from headgate.domains.capacity.companions.robots import Block, Counted, blocks
+from headgate.domains.capacity.data.raw import load_matrix, read_series
+from headgate.domains.capacity.model.backtest import level_errors, try_out
+from headgate.domains.capacity.model.clock import DAY
+from headgate.domains.capacity.model.ensemble import ensemble_weights
+from headgate.domains.capacity.model.fit import fit_batch
+from headgate.domains.capacity.model.histories import History
+from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.origins import Origin
+from headgate.domains.capacity.model.series_model import FLAT, mixed
+from headgate.domains.capacity.simulated.simulator import simulate, truth_folder
 
 DAYS, AHEAD, NIGHTS, STEP = 42, 14, 14, 900
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -72,11 +72,15 @@ def forecast(history: History, times: NDArray[np.int64]) -> Floats:
     """The forecast at `times`, with weights from two origins inside the history."""
     origins = [Origin("tune", int((START + timedelta(days=day)).timestamp()), AHEAD) for day in (21, 28)]
     told = [level_errors(history, try_out(history, origin)[0], origin) for origin in origins]
-    weights = mixture(np.concatenate([errors for errors, _ in told]), np.concatenate([volume for _, volume in told]))
+    weights = ensemble_weights(
+        np.concatenate([errors for errors, _ in told]), np.concatenate([volume for _, volume in told])
+    )
     counts = weights[:, 0] > 0
     counts[OPINIONS.index(FLAT)] = True
     wanted = tuple(name for name, count in zip(OPINIONS, counts, strict=True) if count)
-    model = mixed(fit(history.known(history.until), periods=AHEAD + 1, wanted=wanted), weights[counts], AHEAD * DAY)
+    model = mixed(
+        fit_batch(history.known(history.until), periods=AHEAD + 1, wanted=wanted), weights[counts], AHEAD * DAY
+    )
     return np.exp(model.log_forecast(times, history.calendar))[:, 0]
 
 

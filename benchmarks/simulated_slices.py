@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from headgate import domains, stages
-from headgate.domain import Request
+from headgate import stages
+from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.limits import ALPHA
-from headgate.domains.adclicks.predictor import THRESHOLDS
-from headgate.domains.adclicks.simulate import simulate, truth_folder
+from headgate.domains.adclicks.model.predictor import THRESHOLDS
+from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
 from headgate.files import read_json
 
 DAYS, CLICKS = 21, 60_000
@@ -28,7 +28,7 @@ COLUMNS = ("FPR, certify rows", "FPR, test rows", "IVR, test rows", "robots caug
 
 def play(seed: int) -> dict[str, list[float]]:
     """The figures of each method on one simulated world."""
-    adclicks = domains.get("adclicks")
+    adclicks = get_domain("adclicks")
     with tempfile.TemporaryDirectory() as folder:
         source, work = Path(folder) / "raw", Path(folder) / "work"
         simulate(source, days=DAYS, clicks_per_day=CLICKS, seed=seed, start=START.date())

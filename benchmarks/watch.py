@@ -19,16 +19,18 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from headgate import domains, stages
+from headgate import stages
 from headgate.decisions import sequential, tally
-from headgate.domain import Request
-from headgate.domains.adclicks import baselines, evaluate, snapshot
-from headgate.domains.adclicks.features import features, in_order_of_arrival
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.domains.adclicks.simulate import simulate, truth_folder
-from headgate.domains.adclicks.simulated_world import World
-from headgate.domains.adclicks.slices import device_codes
-from headgate.domains.adclicks.watched import watched
+from headgate.domain import Request, get_domain
+from headgate.domains.adclicks.data import snapshots
+from headgate.domains.adclicks.features.kernel import features, in_order_of_arrival
+from headgate.domains.adclicks.features.slices import device_codes
+from headgate.domains.adclicks.model import baselines
+from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.domains.adclicks.serving.log_rows import watched
+from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
+from headgate.domains.adclicks.simulated.world import World
+from headgate.domains.adclicks.stages import evaluate
 
 # Fixed before anything was tuned; the limits were chosen on other worlds (seeds 5 and 7).
 WORLD, NULL, SOUND, BAD = 101, 102, 103, 104
@@ -40,7 +42,7 @@ TESTED = 21  # days after both
 ATTACKS = (TRAINED + 3, TRAINED + 9, TRAINED + 15)  # the days that are attacked, each in a world of its own
 PROMISE = 2_000  # clicks of the slice
 
-ADCLICKS = domains.get("adclicks")
+ADCLICKS = get_domain("adclicks")
 assert ADCLICKS.limits.watch is not None
 WATCH = ADCLICKS.limits.watch
 BAR = sequential.bar(WATCH.alpha, 2 * (WATCH.slices + 1))
@@ -146,7 +148,7 @@ def days(raw: Path, champion: Predictor, before: Predictor, slices: list[str], n
     micros = table["received_at"].dt.epoch("us").to_numpy() % 86_400_000_000
     for one in np.unique(day):
         rows = np.flatnonzero(day == one)
-        users = snapshot.user_hash(table["user_id"].gather(rows))
+        users = snapshots.user_hash(table["user_id"].gather(rows))
         yield Day(
             f"{name} {one}",
             micros[rows],

@@ -16,18 +16,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from headgate import settings
-from headgate.domains.capacity.backtest import level_errors, try_out
-from headgate.domains.capacity.bands import certified, noise
-from headgate.domains.capacity.clock import DAY
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.events import active
-from headgate.domains.capacity.fit import fit
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.mixture import mixture
-from headgate.domains.capacity.model import FLAT, Model, mixed
-from headgate.domains.capacity.opinions import OPINIONS
-from headgate.domains.capacity.raw import Series
-from headgate.domains.capacity.tried import Origin
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.data.raw import Series
+from headgate.domains.capacity.model.backtest import level_errors, try_out
+from headgate.domains.capacity.model.clock import DAY
+from headgate.domains.capacity.model.ensemble import ensemble_weights
+from headgate.domains.capacity.model.event_features import active
+from headgate.domains.capacity.model.fit import fit_batch
+from headgate.domains.capacity.model.histories import History
+from headgate.domains.capacity.model.intervals import certified, noise
+from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.origins import Origin
+from headgate.domains.capacity.model.series_model import FLAT, Model, mixed
 from headgate.files import atomic_file
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "capacity" / "worldcup98"
@@ -74,7 +74,9 @@ def origins(history: History) -> list[Origin]:
 def weigh(history: History) -> NDArray[np.float64]:
     """The weights [K, 1] of the opinions, from all origins."""
     found = [level_errors(history, try_out(history, origin)[0], origin) for origin in origins(history)]
-    return mixture(np.concatenate([errors for errors, _ in found]), np.concatenate([volume for _, volume in found]))
+    return ensemble_weights(
+        np.concatenate([errors for errors, _ in found]), np.concatenate([volume for _, volume in found])
+    )
 
 
 def fitted(history: History, weights: NDArray[np.float64]) -> Model:
@@ -83,7 +85,9 @@ def fitted(history: History, weights: NDArray[np.float64]) -> Model:
     counts[OPINIONS.index(FLAT)] = True
     wanted = tuple(name for name, count in zip(OPINIONS, counts, strict=True) if count)
     return mixed(
-        fit(history.known(history.until), periods=DAYS + 1, wanted=wanted), weights[counts], origins(history)[0].ahead
+        fit_batch(history.known(history.until), periods=DAYS + 1, wanted=wanted),
+        weights[counts],
+        origins(history)[0].ahead,
     )
 
 

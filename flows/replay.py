@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from headgate import settings
-from headgate.decisions.replay import Asked, Mode
-from headgate.decisions.replay import replay as run
+from headgate.decisions.replay import Asked, Mode, replay_decisions
+from headgate.domain import get_domain
 
 #: Who acts, for the ledger.
 WHO = "the replay flow"
@@ -43,7 +43,7 @@ def replay(
     """
     out = str(Path(out).resolve()) if out and "://" not in out else out
     since, until = (at if at.tzinfo else at.replace(tzinfo=UTC) for at in (since, until))
-    asked = Asked(domain, since, until, mode, pending, dry_run, out, reason)
-    words = run(settings.load(), version, asked, WHO).words()
+    asked = Asked(get_domain(domain), since, until, mode, pending, dry_run, out, reason)
+    words = replay_decisions(settings.load(), version, asked, WHO).words()
     create_markdown_artifact(f"```\n{words}\n```", key="replay")
     return Completed(message=words.splitlines()[0])

@@ -17,22 +17,23 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from headgate import domains, fits, schedule, settings, stages
+from headgate import parallel, settings, stages
+from headgate.contract.checks import Verdict
 from headgate.data import datasets, sources
 from headgate.decisions import alerts
+from headgate.decisions.learning import LOG, from_log
 from headgate.decisions.shadow import shadow_check
-from headgate.domain import Domain, Request
+from headgate.domain import Domain, Request, get_domain
 from headgate.errors import DataRefused, HeadgateError
-from headgate.gate.checks import Verdict
-from headgate.gate.judge import judge
+from headgate.gate.judge import judge_candidate
 from headgate.gate.matured import worsened
-from headgate.outcome import Outcome, begin, days_judged, step
+from headgate.orchestration.due import days_due
+from headgate.orchestration.outcome import Outcome, begin, days_judged, step
 from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
 from headgate.registry.ledger import Ledger
+from headgate.registry.ledger_state import is_rollback
 from headgate.registry.registrar import Decides
-from headgate.registry.standing import is_rollback
-from headgate.retraining import LOG, from_log
 
 #: Who acts, for the ledger.
 WHO = "the retrain flow"
@@ -48,7 +49,7 @@ def _named() -> str:
     name="retrain",
     flow_run_name=_named,
     validate_parameters=True,
-    task_runner=fits.task_runner(settings.load().dask),  # for the fits alone: the tasks below are called
+    task_runner=parallel.task_runner(settings.load().dask),  # for the fits alone: the tasks below are called
 )
 def retrain(
     domain: str,
@@ -70,11 +71,11 @@ def retrain(
         outcomes: with the source log, a folder or an s3://bucket/prefix with what came of the decisions.
     """
     here = settings.load()
-    chosen = domains.get(domain)
+    chosen = get_domain(domain)
     if as_of is None:
         asked = {"source": source, "recalibrate_only": recalibrate_only, "seed": seed, "outcomes": outcomes}
         return due(here, domain, asked)
-    source = from_log(here, domain, outcomes) if source == LOG else source
+    source = from_log(here, chosen, outcomes) if source == LOG else source
     source = sources.absolute(source)
     request = Request(source, as_of.astimezone(UTC), seed=seed)
     with datasets.exclusively(here, domain):
@@ -87,7 +88,7 @@ def retrain(
 def due(here: settings.Settings, domain: str, asked: dict[str, Any]) -> State:
     """Every day that is due, oldest first, each as a run of its own. After one that ends in a fault the newer wait."""
     state: State = Completed(name="NothingDue", message=f"{domain}: the day was judged already.")
-    for as_of in schedule.due(here, domain, flow_run.scheduled_start_time):
+    for as_of in days_due(here, domain, flow_run.scheduled_start_time):
         ended = retrain(domain, as_of=as_of, **asked, return_state=True)
         state = State(type=ended.type, name=ended.name, message=ended.message)
         if as_of.date() not in days_judged(here, domain):
@@ -113,7 +114,7 @@ def candidate(here: settings.Settings, domain: Domain, request: Request, decides
     """One candidate, from the raw files to a version with its verdict."""
     registry = versions.client(here)
     work = datasets.prepare(here, domain.name, request)
-    with registers.run(registry, here, domain, request) as run_id:
+    with registers.candidate_run(registry, here, domain, request) as run_id:
         try:
             take_snapshot(domain, work, request)
             validate(domain, work)
@@ -183,7 +184,7 @@ def evaluate(domain: Domain, work: Path) -> Path:
 def judged(domain: Domain, work: Path, champion: Path | None, last_week: Path | None) -> Verdict:
     """The gate's verdict, against the champion on the same rows, and against who decided a week ago."""
     with step("judge"):
-        return judge(domain, work, champion, last_week)
+        return judge_candidate(domain, work, champion, last_week)
 
 
 @task
@@ -215,7 +216,7 @@ def register(
 ) -> versions.Version:
     """Make the candidate a version that a reviewer can decide on from the MLflow UI alone."""
     with step("register"):
-        version = registers.register(versions.client(here), domain, run_id, work, request, verdict)
+        version = registers.register_version(versions.client(here), domain, run_id, work, request, verdict)
         create_markdown_artifact(verdict.markdown(f"{domain.title}, version {version.number}"), key="verdict")
         return version
 
@@ -228,14 +229,14 @@ def promote(here: settings.Settings, domain: Domain, version: versions.Version, 
         changes.record_verdict(ledger, version, verdict.ruling, WHO, verdict.reasons)
         if verdict.ruling == "refused":
             return "refused", ""
-        with changes.office(registry, ledger, domain.name) as at:
-            registrar.settle(at)  # a person's move since the run began comes first
-            now = at.standing()
+        with changes.change_session(registry, ledger, domain.name) as at:
+            registrar.reconcile(at)  # a person's move since the run began comes first
+            now = at.ledger_state()
             if now.champion == version.number:
                 return "promoted", ""
             waits = "" if verdict.ruling == "passed" else "The gate asks for a reviewer."
             if domain.limits.shadow_decisions:
-                shadowed = shadow_check(here, domain.name, str(version.number))
+                shadowed = shadow_check(here, domain, str(version.number))
                 waits = waits or ("" if shadowed.outcome == "passed" else shadowed.sentence)
             if domain.promotion == "review":
                 waits = f"A reviewer promotes {domain.name}."

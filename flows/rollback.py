@@ -5,7 +5,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from headgate import settings
-from headgate.commands.recovery import roll_back
+from headgate.domain import get_domain
+from headgate.registry.rollback import roll_back
 
 
 @flow(name="rollback", flow_run_name="{domain}", validate_parameters=True)
@@ -17,5 +18,5 @@ def rollback(domain: str, reason: str, to: int | None = None) -> State:
         reason: why, for whoever reads the ledger.
         to: a version; the one before the champion, if left out.
     """
-    done = roll_back(settings.load(), domain, str(to) if to else None, reason, who="the rollback flow")
+    done = roll_back(settings.load(), get_domain(domain).name, str(to) if to else None, reason, who="the rollback flow")
     return Completed(name="RolledBack", message=done.words())

@@ -6,6 +6,7 @@ from prefect.states import Completed
 
 from headgate import settings
 from headgate.decisions.watch import Watcher
+from headgate.domain import get_domain
 
 
 @flow(name="watch", flow_run_name="{domain}", validate_parameters=True)
@@ -15,5 +16,5 @@ def watch(domain: str) -> State:
     Args:
         domain: which one, for example adclicks.
     """
-    looked = Watcher(settings.load(), domain).look()
+    looked = Watcher(settings.load(), get_domain(domain)).look()
     return Completed(name="RolledBack" if looked.rolled_back else "Watched", message=looked.words())

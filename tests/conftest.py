@@ -65,7 +65,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int],
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """17 days of calm clicks, enough to certify a budget of 1 %; the as-of is 2026-01-22."""
-    from headgate.domains.adclicks.simulate import simulate
+    from headgate.domains.adclicks.simulated.simulator import simulate
 
     out = tmp_path_factory.mktemp("data") / "calm"
     simulate(out, days=17, clicks_per_day=25_000, seed=5)

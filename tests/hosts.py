@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from headgate import settings as settings_module
-from headgate.decisions.segments import Ids, Recorder, Row
-from headgate.serving.host import Host
-from headgate.serving.slots import Slots
+from headgate.contract.host import Host
+from headgate.contract.row import Recorder, Row
+from headgate.contract.slots import Slots
+from headgate.decisions.recorder import Ids
 
 
 class NoLog:

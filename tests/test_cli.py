@@ -15,10 +15,13 @@ import polars as pl
 import pytest
 import yaml
 
-from headgate import cli, domains, outcome, retraining, settings
+from headgate import cli, domains, settings
 from headgate.data import datasets
-from headgate.domains.adclicks.simulate import SCENARIOS, simulate
-from headgate.outcome import Outcome
+from headgate.domain import NAMES
+from headgate.domains.adclicks.simulated.simulator import SCENARIOS, simulate
+from headgate.operations import retrain
+from headgate.orchestration import outcome
+from headgate.orchestration.outcome import Outcome
 from headgate.registry import versions
 from headgate.settings import Settings
 
@@ -174,7 +177,7 @@ def test_a_backup_into_a_folder_that_is_not_there_yet_makes_it(
 )
 def test_an_unknown_domain_is_told_with_those_there_are(headgate: Headgate, arguments: list[str]) -> None:
     said = headgate(*arguments)
-    assert (said.code, said.sentence) == (2, f"There is no domain 'fruit'; there are: {', '.join(domains.NAMES)}.")
+    assert (said.code, said.sentence) == (2, f"There is no domain 'fruit'; there are: {', '.join(NAMES)}.")
 
 
 def test_a_size_of_another_domain_is_refused(headgate: Headgate, tmp_path: Path) -> None:
@@ -440,7 +443,7 @@ def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
     def too_late(here: Settings) -> NoReturn:
         raise AssertionError("Prefect was asked for")
 
-    monkeypatch.setattr(retraining, "prefect", too_late)
+    monkeypatch.setattr(retrain, "prefect", too_late)
 
 
 @pytest.mark.usefixtures("without_prefect")
@@ -465,7 +468,7 @@ def test_a_second_run_is_refused_before_anything_starts(headgate: Headgate, tiny
 def test_a_run_that_is_stopped_says_what_decides(
     headgate: Headgate, tiny: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    monkeypatch.setattr(retraining, "prefect", lambda here: signal.raise_signal(number))
+    monkeypatch.setattr(retrain, "prefect", lambda here: signal.raise_signal(number))
     before = signal.getsignal(signal.SIGTERM)
     theirs = signal.signal(signal.SIGINT, signal.default_int_handler)  # a command before may have left its own
     said = headgate("retrain", "adclicks", "--source", tiny)
@@ -483,7 +486,7 @@ def test_a_run_that_was_stopped_after_its_outcome_ended_with_it(
         ended.write(here)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(retraining, "prefect", stop)
+    monkeypatch.setattr(retrain, "prefect", stop)
     said = headgate("retrain", "adclicks", "--source", tiny)
     assert (said.code, said.out.strip()) == (0, ended.words)
 
@@ -503,7 +506,7 @@ def test_a_prefect_that_does_not_answer_is_told(
 
 
 def test_status_tells_a_run_that_did_not_end(headgate: Headgate) -> None:
-    began = "from datetime import *; from headgate import outcome, settings;"
+    began = "from datetime import *; from headgate import settings; from headgate.orchestration import outcome;"
     began += "outcome.begin(settings.load(), 'adclicks', datetime.now(UTC))"
     subprocess.run([sys.executable, "-c", began], check=True)  # its process is gone
     assert "last run    did not end: what began at 20" in headgate("status").out
@@ -521,7 +524,7 @@ def test_an_unforeseen_fault_is_a_sentence_and_its_story_a_file(
     def fail(name: str) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(domains, "get", fail)
+    monkeypatch.setattr(domains, "get_domain", fail)
     said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
     log = home / "logs" / "fault.log"
     assert (said.code, len(said.err.splitlines())) == (1, 1)
@@ -539,7 +542,7 @@ def test_a_fault_that_cannot_be_written_down_is_told_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(domains, "get", lambda name: 1 / 0)
+    monkeypatch.setattr(domains, "get_domain", lambda name: 1 / 0)
     said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
     assert said.code == 1
     assert said.sentence == "A fault that Headgate did not foresee (ZeroDivisionError: division by zero)."
@@ -549,7 +552,7 @@ def test_ctrl_c_is_no_fault(headgate: Headgate, monkeypatch: pytest.MonkeyPatch)
     def stop(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(domains, "get", stop)
+    monkeypatch.setattr(domains, "get_domain", stop)
     said = headgate("simulate", "adclicks", "--days", 1, "--out", "x")
     assert said.code == 130
     assert "Traceback" not in said.err

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from headgate import domains, settings
+from headgate import settings
+from headgate.domain import NAMES, get_domain
 from headgate.serving.app import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,7 +111,7 @@ def test_every_setting_that_is_named_exists() -> None:
     source = (ROOT / "components/headgate/settings.py").read_text()
     known = set(re.findall(r"# (HEADGATE_\w+|MLFLOW_\w+|PREFECT_\w+)", source)) | set(settings.QUIET)
     named = set(re.findall(r"\bHEADGATE_[A-Z_]+\b", "".join(path.read_text() for path in TEXTS)))
-    sources = {f"HEADGATE_SOURCE_{name.upper()}" for name in domains.NAMES}
+    sources = {f"HEADGATE_SOURCE_{name.upper()}" for name in NAMES}
     assert named - known - sources == set()
 
 
@@ -123,7 +124,7 @@ def test_what_compose_asks_of_the_environment_stands_in_the_example() -> None:
 
 
 def test_every_probe_asks_for_a_path_that_is_there() -> None:
-    app = build([domains.get("adclicks")], settings.load())
+    app = build([get_domain("adclicks")], settings.load())
     routes = {getattr(route, "path", "") for route in app.routes}
     probes = [value["path"] for pod in pods() for key, value in walk(pod) if key == "httpGet"]
     assert set(probes) == {"/healthz", "/readyz"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from headgate import domains
+from headgate.domain import NAMES
 from headgate.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ def test_each_dvc_stage_depends_on_stages_before_it_and_on_the_one_just_before()
 
 def test_dvc_runs_every_domain() -> None:
     for stage in PIPELINE.values():
-        assert stage["matrix"]["domain"] == list(domains.NAMES)
+        assert stage["matrix"]["domain"] == list(NAMES)
 
 
 def test_the_flow_calls_the_stages_in_their_order_and_promotes_last() -> None:

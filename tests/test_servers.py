@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from headgate import local, settings
+from headgate import settings
+from headgate.commands import demo
 from headgate.errors import HeadgateError
 from headgate.files import read_json, write_json
 from headgate.servers import Server, free_port, pages, running, tracking_uri, until_loaded, up
@@ -98,12 +99,12 @@ def test_servers_starts_only_what_is_not_up_and_leaves_the_rest_alone(
         return lambda settings: replace(_server(tmp_path, ANSWERS), name=name, page=f"http://page.of/{name}")
 
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(local, "mlflow_server", make("mlflow"))
-    monkeypatch.setattr(local, "prefect_server", make("prefect"))
-    monkeypatch.setattr(local, "_until_stopped", lambda: seen.append(running(here)))
+    monkeypatch.setattr(demo, "mlflow_server", make("mlflow"))
+    monkeypatch.setattr(demo, "prefect_server", make("prefect"))
+    monkeypatch.setattr(demo, "_until_stopped", lambda: seen.append(running(here)))
     prefect = make("prefect")(here)
     with up(here, [prefect]):
-        local.servers(here)
+        demo.serve_all(here)
         assert seen[0].keys() == {"mlflow", "prefect"}
         assert running(here) == {"prefect": prefect.url} == {"prefect": seen[0]["prefect"]}
         shown = capsys.readouterr().out
@@ -111,7 +112,7 @@ def test_servers_starts_only_what_is_not_up_and_leaves_the_rest_alone(
         assert "http://page.of/prefect" in shown
         assert pages(here) == {"prefect": "http://page.of/prefect"}
         with up(here, [make("mlflow")(here)]):
-            local.servers(here)
+            demo.serve_all(here)
         assert len(seen) == 1  # nothing was started, so there is nothing to wait for
         assert "it was before" in capsys.readouterr().out
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from headgate.domains.capacity import history as histories
-from headgate.domains.capacity.backtest import try_all
-from headgate.domains.capacity.bands import certified, noise
-from headgate.domains.capacity.events import active
-from headgate.domains.capacity.simulate import simulate
-from headgate.domains.capacity.train import weigh
+from headgate.domains.capacity.model import histories
+from headgate.domains.capacity.model.backtest import try_all
+from headgate.domains.capacity.model.event_features import active
+from headgate.domains.capacity.model.intervals import certified, noise
+from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.stages.train import weigh
 
 DAYS, REGIONS, SERVICES, SEED = 112, 10, 20, 11
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.raw import Series
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.data.raw import Series
+from headgate.domains.capacity.model.histories import History
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "capacity"
 WEEK = 7 * 86_400

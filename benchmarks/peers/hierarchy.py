@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from headgate.domains.capacity import history as histories
-from headgate.domains.capacity.backtest import origins, roles, try_out
-from headgate.domains.capacity.clock import local_days
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.raw import Series
-from headgate.domains.capacity.simulate import simulate
-from headgate.domains.capacity.train import weigh
-from headgate.domains.capacity.tried import Tried
+from headgate.domains.capacity.data.raw import Series
+from headgate.domains.capacity.model import histories
+from headgate.domains.capacity.model.backtest import origins, roles, try_out
+from headgate.domains.capacity.model.clock import local_days
+from headgate.domains.capacity.model.histories import History
+from headgate.domains.capacity.model.origins import OriginForecast
+from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.stages.train import weigh
 
 REGIONS, SERVICES, DAYS, SEEDS = 3, 6, 84, (31, 32, 33)
 
@@ -104,7 +104,7 @@ def _compare(history: History) -> tuple[float, float, float, float]:
     )
 
 
-def _daily(tried: Tried) -> tuple[np.ndarray, np.ndarray]:
+def _daily(tried: OriginForecast) -> tuple[np.ndarray, np.ndarray]:
     days = local_days(tried.times, tried.series[0].zone)
     starts = np.flatnonzero(np.diff(days, prepend=-1))
     return np.add.reduceat(tried.forecast, starts), np.add.reduceat(tried.actual.astype(float), starts)

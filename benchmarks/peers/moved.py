@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from headgate.domains.capacity import history as histories
-from headgate.domains.capacity.clock import local_days
-from headgate.domains.capacity.design import fast, slow
-from headgate.domains.capacity.events import active
-from headgate.domains.capacity.simulate import simulate, truth_folder
-from headgate.domains.capacity.train import fit_all, weigh
+from headgate.domains.capacity.model import histories
+from headgate.domains.capacity.model.clock import local_days
+from headgate.domains.capacity.model.design import fast, slow
+from headgate.domains.capacity.model.event_features import active
+from headgate.domains.capacity.simulated.simulator import simulate, truth_folder
+from headgate.domains.capacity.stages.train import fit_all, weigh
 
 DAYS, AHEAD, SEEDS = 84, 28, (21, 22, 23)
 

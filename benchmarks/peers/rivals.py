@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from headgate.domains.capacity.clock import local, offsets
-from headgate.domains.capacity.companions import Event
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.model.clock import local, offsets
 
 DAY = 86_400
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from headgate.domains.capacity.clock import DAY
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.opinions import OPINIONS
-from headgate.domains.capacity.raw import Series
-from headgate.domains.capacity.train import fit_all, weigh
+from headgate.domains.capacity.data.raw import Series
+from headgate.domains.capacity.model.clock import DAY
+from headgate.domains.capacity.model.histories import History
+from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.stages.train import fit_all, weigh
 
 WEEKS, AHEAD, SIZES = 8, 90, (10, 100, 300, 1000)
 PART = 50

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from headgate.domains.capacity.backtest import against, try_out
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.model import mixed
-from headgate.domains.capacity.opinions import OPINIONS
-from headgate.domains.capacity.train import fit_all, weigh
-from headgate.domains.capacity.tried import Origin
+from headgate.domains.capacity.model.backtest import against, try_out
+from headgate.domains.capacity.model.histories import History
+from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.origins import Origin
+from headgate.domains.capacity.model.series_model import mixed
+from headgate.domains.capacity.stages.train import fit_all, weigh
 from peers import data
 from peers.rivals import by_statsforecast, cpu, naive, paired, profile, prophet, summed, wape
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from headgate.domains.capacity.backtest import against, level_errors, try_out
-from headgate.domains.capacity.bands import certified, noise
-from headgate.domains.capacity.mixture import mixture
-from headgate.domains.capacity.model import mixed
-from headgate.domains.capacity.opinions import OPINIONS
-from headgate.domains.capacity.tried import Origin
+from headgate.domains.capacity.model.backtest import against, level_errors, try_out
+from headgate.domains.capacity.model.ensemble import ensemble_weights
+from headgate.domains.capacity.model.intervals import certified, noise
+from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.origins import Origin
+from headgate.domains.capacity.model.series_model import mixed
 from peers import data
 from peers.rivals import by_statsforecast, naive, prophet, wape
 
@@ -57,7 +57,7 @@ def _accuracy(newest: int, cut: int, *, rivals: bool) -> tuple[dict[str, np.ndar
     longest = max(len(errors) for *_, (errors, _) in kept)
     errors = np.concatenate([_padded(e, longest) for *_, (e, _) in kept], axis=2)
     volume = np.concatenate([_padded(v, longest) for *_, (_, v) in kept], axis=1)
-    weights, at = mixture(errors, volume), 0
+    weights, at = ensemble_weights(errors, volume), 0
     for history, fitted, tried, test, _ in kept:
         S = len(history.series)
         said = {"Headgate": against(history, mixed(fitted, weights[:, at : at + S]), test, ()).forecast}

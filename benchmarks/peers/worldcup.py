@@ -6,9 +6,9 @@ from datetime import timedelta
 import numpy as np
 
 import worldcup as job
-from headgate.domains.capacity.backtest import against, level_errors, try_out
-from headgate.domains.capacity.mixture import mixture
-from headgate.domains.capacity.model import mixed
+from headgate.domains.capacity.model.backtest import against, level_errors, try_out
+from headgate.domains.capacity.model.ensemble import ensemble_weights
+from headgate.domains.capacity.model.series_model import mixed
 from peers.rivals import cpu, prophet, summed, wape
 
 
@@ -26,7 +26,7 @@ def report() -> str:
         before = [found for _, _, found in tried[:number]]
         start = cpu()
         weights = (
-            mixture(np.concatenate([e for e, _ in before]), np.concatenate([v for _, v in before]))
+            ensemble_weights(np.concatenate([e for e, _ in before]), np.concatenate([v for _, v in before]))
             if before
             else np.full((5, 1), 0.2)
         )

@@ -11,20 +11,21 @@ import typer
 from headgate import settings
 from headgate.commands import backup, recovery, trace
 from headgate.commands.drill import drill
-from headgate.commands.features import features
 from headgate.commands.gc import gc
 from headgate.commands.load import load
-from headgate.commands.lookups import lookups_app
 from headgate.commands.options import DomainName, Json, Out, answer, instant
 from headgate.commands.replay import replay
 from headgate.commands.schedule import schedule
 from headgate.commands.shadow import shadow
 from headgate.commands.token import token_app
 from headgate.commands.watch import watch
-from headgate.domains.capacity import commands as capacity
-from headgate.domains.capacity.calendar_commands import calendar_app, mask_app
-from headgate.domains.capacity.gameday.command import gameday
-from headgate.domains.capacity.orders.commands import orders_app
+from headgate.domain import get_domain
+from headgate.domains.adclicks.commands.features import features
+from headgate.domains.adclicks.commands.lookups import lookups_app
+from headgate.domains.capacity.commands import forecast as capacity
+from headgate.domains.capacity.commands.calendar import calendar_app, mask_app
+from headgate.domains.capacity.commands.gameday import gameday
+from headgate.domains.capacity.commands.orders import orders_app
 from headgate.errors import HeadgateError, UsageError
 
 app = typer.Typer(
@@ -109,9 +110,7 @@ def simulate(
     """Simulate raw data with a hidden truth, which is kept apart in OUT.truth."""
     from inspect import signature
 
-    from headgate import domains
-
-    chosen = domains.get(domain)
+    chosen = get_domain(domain)
     if scenario not in chosen.scenarios:
         known = "\n".join(f"  {name:<14} {what}" for name, what in chosen.scenarios.items())
         raise UsageError(f"There is no scenario {scenario!r}. Choose one of:\n{known}")
@@ -160,11 +159,10 @@ def import_(
     json: Json = False,
 ) -> None:
     """Turn a foreign file into the raw schema."""
-    from headgate import domains
 
     mapping = dict(_pair(item, "--map user_id=visitor") for item in map or [])
     told = dict(_pair(item, "--set region=eu") for item in facts or [])
-    report = domains.get(domain).bring_in(file, out, format=format, mapping=mapping, tz=tz, facts=told)
+    report = get_domain(domain).import_data(file, out, format=format, mapping=mapping, tz=tz, facts=told)
     answer(report, json, report.words(out))
 
 
@@ -187,11 +185,11 @@ def retrain(
     json: Json = False,
 ) -> None:
     """Retrain, judge, and promote if the gate lets it through."""
-    from headgate.retraining import retrain as run
+    from headgate.operations.retrain import run_retrain as run
 
     outcome = run(
         settings.load(),
-        domain,
+        get_domain(domain),
         source,
         instant(as_of),
         outcomes=outcomes,
@@ -211,11 +209,11 @@ def run(
     """Run one stage as `dvc.yaml` does, with the request that stands in params.yaml."""
     import yaml
 
-    from headgate import domains, stages
+    from headgate import stages
     from headgate.domain import Request
-    from headgate.outcome import step
+    from headgate.orchestration.outcome import step
 
-    chosen = domains.get(domain)
+    chosen = get_domain(domain)
     if not params.is_file():
         raise UsageError(f"There is no {params} here: run inside a checkout, or name it with --params.")
     try:
@@ -250,9 +248,9 @@ def decide(
     json: Json = False,
 ) -> None:
     """Decide every event of a folder with one version, as Parquet."""
-    from headgate.batch import decide as run
+    from headgate.operations.batch import decide_folder as run
 
-    report = run(settings.load(), domain, version, on, out)
+    report = run(settings.load(), get_domain(domain), version, on, out)
     answer(report, json, report.words())
 
 
@@ -267,16 +265,16 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score any version on any data, with its baselines beside it."""
-    from headgate.batch import evaluate as run
+    from headgate.operations.batch import evaluate_folder as run
 
-    report = run(settings.load(), domain, version, on, instant(since))
+    report = run(settings.load(), get_domain(domain), version, on, instant(since))
     answer(report, json, report.words())
 
 
 @app.command()
 def status(json: Json = False) -> None:
     """What decides in each domain, what waits, and how the last run ended."""
-    from headgate.status import status as look
+    from headgate.operations.status import read_status as look
 
     report = look(settings.load())
     answer(report, json, report.words())
@@ -292,9 +290,9 @@ def data_checkout(
     ] = None,
 ) -> None:
     """Restore the exact data behind a version from the DVC remote."""
-    from headgate.batch import checkout
+    from headgate.operations.batch import checkout
 
-    folders, target = checkout(settings.load(), domain, version, out)
+    folders, target = checkout(settings.load(), get_domain(domain).name, version, out)
     typer.echo(f"The data of {domain} version {version} is in {target}: {', '.join(path.name for path in folders)}.")
 
 
@@ -310,13 +308,12 @@ def serve(
     ] = 1,
 ) -> None:
     """Answer decisions with the champion, and follow it."""
-    from headgate import domains
+    from headgate.access.tokens import refuse_open_doors
     from headgate.servers import free_port
     from headgate.serving.process import run as listen
-    from headgate.serving.tokens import refuse_open_doors
 
     here = settings.load()
-    chosen = [domains.get(name).name for name in domain]
+    chosen = [get_domain(name).name for name in domain]
     host, wanted = host or here.host, port or here.serve_port
     refuse_open_doors(replace(here, host=host))
     free = free_port(host, wanted)
@@ -342,7 +339,7 @@ log_app.command("export")(trace.log_export)
 @app.command()
 def servers() -> None:
     """Run MLflow and Prefect on this machine until Ctrl-C."""
-    from headgate.local import servers as run
+    from headgate.commands.demo import serve_all as run
 
     run(settings.load())
 
@@ -354,7 +351,7 @@ def demo(
     ] = False,
 ) -> None:
     """The main job: simulate data if there is none, retrain every domain on it, and report."""
-    from headgate.local import demo as run
+    from headgate.commands.demo import run_demo as run
 
     raise typer.Exit(run(settings.load(), serve=serve))
 

@@ -5,19 +5,23 @@ A step fills `out`, an empty folder that takes its place in `work` when the step
 `work` from the steps before it (``work/"snapshot"`` and so on) and nothing else.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import polars as pl
-
-from headgate.data.profile import Expectation, Profile
-from headgate.gate.checks import Check
-from headgate.serving.host import Host
-from headgate.settings import Settings
+from headgate.contract.checks import Check
+from headgate.contract.expectations import Expectation, Profile
+from headgate.contract.host import Host
+from headgate.contract.limits import Limits, Metric
+from headgate.contract.live import Live
+from headgate.contract.outcomes import Outcomes
+from headgate.contract.predictor import Predictor
+from headgate.contract.rehearsal import Rehearsal
+from headgate.contract.results import Decided, Imported, Scored
+from headgate.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -35,102 +39,10 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A ratio of sums over units: ``Σ numerator / Σ denominator``.
-
-    `direction` is +1 where more is better and -1 where less is. `unit` is what observations are paired by. Its truth
-    comes late by `maturity_hours`.
-    """
-
-    name: str
-    title: str
-    direction: Literal[1, -1]
-    unit: str
-    maturity_hours: float
-
-
-class Predictor(Protocol):
-    """A loaded version: it decides clicks, or forecasts load. Serving, batches, replay and evaluation all ask it."""
-
-    def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Decide every row of `batch`; rows come back in the same order."""
-        ...
-
-
-#: A part of the decision log: its id, and rows of it in the order in which they were decided.
-Part = tuple[str, pl.DataFrame]
-
-#: Reads the logged parts of [since, until).
-Read = Callable[[datetime, datetime], Iterator[Part]]
-
-
-class Imported(Protocol):
-    """What an import wrote; a dataclass, so that a program can read it."""
-
-    def words(self, out: Path) -> str:
-        """What is in `out` now, and what to do next."""
-        ...
-
-
-class Exported(Protocol):
-    """What was written of the decision log in the raw schema; a dataclass, so that a program can read it."""
-
-    def words(self) -> str:
-        """What is there now."""
-        ...
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Limits on a metric against the champion on the same units."""
-
-    metric: str
-    margin: float  # non-inferiority overall: the lower end of the paired interval must lie above -margin
-    slice_margin: float  # harm in one slice smaller than this is not refused even where it is shown
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What the watch rolls back for: shares of the units known to be good, in a slice, on a UTC day."""
-
-    units: str  # what they are, in words: users known to be good
-    wronged: float  # at most this share may be wronged by the champion …
-    newly: float  # … and this share wronged where the version before it would not have
-    after: int = 1  # decisions against it that wrong a unit
-    slices: int = 16  # slices that are tested on their own, the first ones of a day; the others count in all traffic
-    alpha: float = 1 / 1000  # false rollbacks a day, over all slices and tests
-    drifting: tuple[str, ...] = ()  # logged numbers whose distribution is followed; drift only alerts
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the gate demands of a candidate, in one place for each domain."""
-
-    comparisons: tuple[Comparison, ...]
-    latency_ratio: float  # against the champion in the same process
-    confidence: float = 0.95
-    slice_alpha: float = 0.01  # family-wise level of all slice tests, by Holm
-    shadow_decisions: int = 0  # live decisions that a candidate must have been held against in the shadow first
-    watch: Watch | None = None  # None: nothing rolls back by itself
-
-
-@dataclass(frozen=True)
-class Live:
-    """What a domain supplies of its live decisions. The log, the watch, the shadow and replays are made of it."""
-
-    logged: Mapping[str, pl.DataType]  # the domain's own columns of a row of the decision log
-    export: Callable[[Settings, Path, str | None], Exported]  # (…, out, outcomes): the log → the raw schema
-    redecide: Callable[[Any, pl.DataFrame], pl.DataFrame]  # (predictor, logged rows) → slice, score, threshold, against
-    recompute: Callable[[Read, datetime, datetime], Iterator[Part]]  # the parts of [since, until), their inputs rebuilt
-    watched: Callable[[pl.DataFrame], pl.DataFrame]  # logged rows → unit, slice, good (null: not known), against
-    rehearsed: pl.Expr | None = None  # which logged rows a game day made; None: none ever does
-
-
-@dataclass(frozen=True)
 class Domain:
-    """Everything that differs between domains, and nothing else."""
+    """Everything that differs between domains, and nothing else. What a domain has not, it leaves out."""
 
-    name: str
+    name: str  # of the registered model, the URL's prefix, the folder
     title: str
     snapshot: Callable[[Request, Path], None]
     profile: Callable[[Path], Profile]
@@ -143,16 +55,31 @@ class Domain:
     metrics: tuple[Metric, ...]
     limits: Limits
     load: Callable[[Path], Predictor]
-    decide: Callable[[Path, Path, Path], tuple[int, int]]  # (bundle, raw files, out file) → rows, and of them noticed
-    noticed: str  # what a noticed row is, in words: invalid, outside its band
-    score: Callable[[Path, Path, datetime | None], tuple[int, list[dict[str, Any]], dict[str, Any]]]
+    decide: Callable[[Path, Path, Path], Decided]  # (bundle, raw files, out file)
+    score: Callable[[Path, Path, datetime | None], Scored]  # (bundle, raw files, from when on)
     routes: Callable[[Host], list[Any]]  # they tell its recorder every decision before it is answered
     simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Mapping[str, int]  # days and sizes of the demonstration
-    bring_in: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
+    import_data: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
+    outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
+    rehearsal: Callable[[], Rehearsal] | None = None  # what drills need; None: it has none
     promotion: Literal["auto", "review"] = "auto"
+
+    @property
+    def logs(self) -> Live:
+        """What it supplies of its live decisions; UsageError where nothing of it is logged."""
+        if self.live is None:
+            raise UsageError(f"{self.name} logs no decisions, so there are none to read, watch or decide again.")
+        return self.live
+
+    @property
+    def decides(self) -> Outcomes:
+        """What its decisions can be; UsageError where it decides nothing."""
+        if self.outcomes is None:
+            raise UsageError(f"{self.name} decides nothing, so nothing can be counted or decided again.")
+        return self.outcomes
 
 
 def late(place: str) -> Callable[..., Any]:
@@ -166,3 +93,15 @@ def late(place: str) -> Callable[..., Any]:
         return getattr(import_module(module), name)(*arguments, **named)
 
     return call
+
+
+#: Every domain by name: a folder of `headgate.domains`. This is all there is to register.
+NAMES = ("adclicks", "capacity")
+
+
+def get_domain(name: str) -> Domain:
+    """The domain called `name`, from ``headgate.domains.NAME.domain.NAME``; imports no other."""
+    if name not in NAMES:
+        raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")
+    domain: Domain = getattr(import_module(f"headgate.domains.{name}.domain"), name.upper())
+    return domain

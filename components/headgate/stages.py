@@ -8,12 +8,12 @@ half-made, and running a stage again does the same again.
 from collections.abc import Callable
 from pathlib import Path
 
+from headgate.contract.checks import Verdict
 from headgate.data.profile import check_profile
 from headgate.domain import Domain, Request
 from headgate.errors import DataRefused, HeadgateError
-from headgate.files import atomic_folder, read_json, write_json
-from headgate.gate.checks import Verdict
-from headgate.registry import bundle
+from headgate.files import atomic_folder, write_json
+from headgate.registry import bundles
 
 
 def snapshot(domain: Domain, work: Path, request: Request) -> Path:
@@ -66,11 +66,6 @@ STAGES: dict[str, Callable[[Domain, Path], Path]] = {
 }
 
 
-def data_checks(work: Path) -> Verdict:
-    """What the validate stage found."""
-    return Verdict.from_dict(read_json(work / "validate" / "checks.json"))
-
-
 def seal(work: Path) -> str:
     """Put together what a version is, `work/bundle`, and return its id."""
     evaluated = work / "evaluate"
@@ -78,4 +73,4 @@ def seal(work: Path) -> str:
     for part in parts:
         if not part.exists():
             raise HeadgateError(f"{part} is missing: run the stages before it, {', '.join(STAGES)}.")
-    return bundle.seal(parts, work / "bundle")
+    return bundles.seal_bundle(parts, work / "bundle")

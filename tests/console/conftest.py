@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.domains.capacity.orders.plan import FOLDER, Plan, seal, write
-from headgate.gate.checks import Check, Verdict
+from headgate.contract.checks import Check, Verdict
+from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.domains.capacity.orders.plans import FOLDER, Plan, seal, write
 from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
 

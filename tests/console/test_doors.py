@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from headgate.domains.capacity.companions import read_calendar
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.serving import tokens
+from headgate.access import tokens
+from headgate.domains.capacity.companions.calendar import read_calendar
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.settings import Settings
 
 from ..serving import real

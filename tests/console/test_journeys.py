@@ -10,10 +10,10 @@ import httpx
 import numpy as np
 import pytest
 
-from headgate.domains.capacity.companions import read_calendar
-from headgate.domains.capacity.forecaster import Forecaster
+from headgate.access import tokens
+from headgate.domains.capacity.companions.calendar import read_calendar
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.pages import live
-from headgate.serving import tokens
 from headgate.settings import Settings
 
 from ..serving import real

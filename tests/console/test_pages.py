@@ -14,10 +14,10 @@ import pytest
 
 from headgate.console import page as page_module
 from headgate.console import state
-from headgate.domains.capacity.calendar_edit import Signature, add
-from headgate.domains.capacity.companions import Event, read_calendar
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.outcome import Outcome
+from headgate.domains.capacity.companions.calendar import Event, read_calendar
+from headgate.domains.capacity.companions.edit import Signature, add
+from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.orchestration.outcome import Outcome
 from headgate.registry.ledger import Entry, Ledger
 from headgate.serving import app as serving_app
 from headgate.settings import Settings

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headgate import domains, settings, stages
+from headgate import settings, stages
 from headgate.data import datasets
-from headgate.domain import Request
+from headgate.domain import Request, get_domain
 from headgate.errors import HeadgateError, UsageError
 
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
@@ -27,7 +27,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
 @pytest.fixture(scope="module")
 def recorded(here: settings.Settings, calm: Path) -> tuple[Path, dict]:
     """The two cheap stages, run as functions and recorded: the folder they worked in, and the slice of the lock."""
-    domain, request = domains.get("adclicks"), Request(str(calm), AS_OF)
+    domain, request = get_domain("adclicks"), Request(str(calm), AS_OF)
     work = datasets.prepare(here, "adclicks", request)
     stages.snapshot(domain, work, request)
     stages.validate(domain, work)

@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from headgate.data.profile import Expectation, check_profile
+from headgate.contract.expectations import Expectation
+from headgate.data.profile import check_profile
 
 HOURS = pl.DataFrame({"key": ["Mon 01:00", "Mon 02:00", "Mon 03:00"], "p": [0.4, 1e-9, 0.2], "labels": [4, 0, 7]})
 

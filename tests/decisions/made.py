@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from headgate.decisions.reading import log_folder, part_name, schema
-from headgate.domains.adclicks.features import FEATURES
+from headgate.decisions.layout import log_folder, part_name
+from headgate.decisions.reading import schema
+from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.settings import Settings
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -11,8 +11,8 @@ from typing import Any
 
 from headgate import settings as settings_module
 from headgate.decisions.replay import Asked, Replayed, run
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.registry.bundle import bundle_id
+from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import Version
 from headgate.settings import Settings

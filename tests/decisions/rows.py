@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from headgate import settings as settings_module
-from headgate.decisions.segments import Segments
-from headgate.domains.adclicks.events import micros
-from headgate.domains.adclicks.features import FEATURES
-from headgate.domains.adclicks.logged import LoggedClick
+from headgate.decisions.recorder import Segments
+from headgate.domains.adclicks.features.click import micros
+from headgate.domains.adclicks.features.kernel import FEATURES
+from headgate.domains.adclicks.serving.log_rows import LoggedClick
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

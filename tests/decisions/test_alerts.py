@@ -15,7 +15,7 @@ from headgate.decisions import alerts
 from headgate.decisions.alerts import Alert
 from headgate.files import write_json
 from headgate.registry.ledger import Entry, Ledger
-from headgate.registry.standing import standing
+from headgate.registry.ledger_state import state_of
 from headgate.settings import Settings, load
 
 NOW = datetime.now(UTC)
@@ -121,7 +121,7 @@ def due(here: Settings, entries: list[Entry], as_of: datetime | None = None) -> 
     for entry in entries:
         ledger.append(entry)
     known = ledger.entries("adclicks")
-    found = alerts.due(here, "adclicks", known, standing(known), as_of, NOW)
+    found = alerts.due(here, "adclicks", known, state_of(known), as_of, NOW)
     assert len({alert.key for alert in found}) == len(found)
     return {alert.kind: alert.words for alert in found}
 

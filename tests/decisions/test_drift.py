@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from headgate.decisions.drift import LEAST, drifted, psi
-from headgate.decisions.reading import log_folder
+from headgate.decisions.layout import log_folder
 from headgate.settings import Settings
 
 from .made import START, make_log

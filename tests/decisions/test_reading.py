@@ -7,7 +7,9 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from headgate.decisions.reading import RULINGS, corrections_folder, effective, parts, read_part, schema
+from headgate.decisions.layout import corrections_folder
+from headgate.decisions.reading import effective, parts, read_part, schema
+from headgate.decisions.rulings import RULINGS
 from headgate.settings import Settings
 
 from .made import START, make_log

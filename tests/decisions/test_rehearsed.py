@@ -5,15 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from headgate import domains
 from headgate.decisions import latency
-from headgate.decisions.folding import fold
+from headgate.decisions.compaction import compact
 from headgate.decisions.latency import Latency
 from headgate.decisions.reading import find, listed, parts, read_part
-from headgate.decisions.segments import Segments
-from headgate.domains.adclicks import raw
-from headgate.domains.adclicks.warming import logged
-from headgate.domains.capacity.robots import counted
+from headgate.decisions.recorder import Segments
+from headgate.domain import live_of
+from headgate.domains.adclicks.data import raw
+from headgate.domains.adclicks.serving.warming import logged
+from headgate.domains.capacity.companions.robots import counted
 from headgate.load import gameday_state
 from headgate.load.gameday_tag import tag_of
 from headgate.settings import Settings
@@ -31,7 +31,7 @@ def log_both(settings: Settings) -> None:
     recorder.record("adclicks", [row(f"p{n}", NOW) for n in (1, 2, 3)])
     recorder.record("adclicks", [row(f"g{n}", NOW, **tagged) for n in range(5)])
     recorder.roll(everything=True)
-    fold(settings, "adclicks")
+    compact(settings, "adclicks")
 
 
 def test_whatever_reads_part_by_part_sees_people_only(settings: Settings) -> None:
@@ -44,7 +44,7 @@ def test_whatever_reads_part_by_part_sees_people_only(settings: Settings) -> Non
 
 def test_what_is_exported_to_train_on_has_none(settings: Settings, tmp_path: Path) -> None:
     log_both(settings)
-    told = domains.live("adclicks").export(settings, tmp_path / "out", None)
+    told = live_of("adclicks").export(settings, tmp_path / "out", None)
     clicks = pl.concat(raw.read_table(path, "clicks") for path in (tmp_path / "out" / "clicks").iterdir())
     assert sorted(clicks["click_id"]) == ["click p1", "click p2", "click p3"]
     assert "3 of them new" in told.words()

@@ -26,20 +26,22 @@ from moto.s3.models import s3_backends
 from typer.testing import CliRunner
 from werkzeug.serving import make_server
 
-from headgate import domains
 from headgate import settings as settings_module
 from headgate.commands.replay import replay as command
 from headgate.decisions import corrections, reading
-from headgate.decisions.corrections import CORRECTION, rule
-from headgate.decisions.reading import corrections_folder, effective, log_folder, part_name, parts, schema
-from headgate.decisions.replay import Asked, replay, run
-from headgate.domains.adclicks.events import Click
-from headgate.domains.adclicks.features import FEATURES
-from headgate.domains.adclicks.memory_counters import MemoryCounters
-from headgate.domains.adclicks.windows import HISTORY
-from headgate.domains.capacity.again import recompute as rebuild_capacity
-from headgate.domains.capacity.again import redecide as redecide_capacity
-from headgate.domains.capacity.logged import LOGGED
+from headgate.decisions.corrections import CORRECTION
+from headgate.decisions.layout import corrections_folder, log_folder, part_name
+from headgate.decisions.reading import effective, parts, schema
+from headgate.decisions.replay import Asked, replay_decisions, run
+from headgate.decisions.rulings import rule
+from headgate.domain import live_of
+from headgate.domains.adclicks.features.click import Click
+from headgate.domains.adclicks.features.kernel import FEATURES
+from headgate.domains.adclicks.features.memory_counters import MemoryCounters
+from headgate.domains.adclicks.features.windows import HISTORY
+from headgate.domains.capacity.serving.log_rows import LOGGED
+from headgate.domains.capacity.serving.redecide import recompute as rebuild_capacity
+from headgate.domains.capacity.serving.redecide import redecide as redecide_capacity
 from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.registry import versions
 from headgate.registry.changes import Refused
@@ -265,7 +267,7 @@ def test_a_dry_run_says_by_slice_what_a_replay_then_does_and_writes_nothing(
     assert dry.slices == done.slices
     rows = logged(home)
     against, was = pl.Series(decides(2, rows).values()), rows["against"]
-    good = domains.live("adclicks").watched(rows)["good"].fill_null(False)
+    good = live_of("adclicks").watched(rows)["good"].fill_null(False)
     assert 0 < good.sum() < 600
     assert sum(one.decisions for one in dry.slices) == 600
     assert sum(one.newly_against for one in dry.slices) == (against & ~was).sum()
@@ -439,7 +441,7 @@ def test_rebuilt_vectors_are_those_that_were_served_whatever_the_log_says(
     since, until = START + timedelta(microseconds=HISTORY, hours=1), START + timedelta(hours=39)
     inside = right.filter(pl.col("decided_at").is_between(since, until, closed="left"))
     read = partial(parts, home, "adclicks")
-    rebuilt = pl.concat(rows for _, rows in domains.live("adclicks").recompute(read, since, until))
+    rebuilt = pl.concat(rows for _, rows in live_of("adclicks").recompute(read, since, until))
     told = ("decision_id", "features")
     assert rebuilt.select(told).sort("decision_id").equals(inside.select(told).sort("decision_id"))
     done = again(home, loaded[2], since, until, mode="recompute")
@@ -624,7 +626,7 @@ def test_replay_loads_the_version_only_where_it_may_serve(
 ) -> None:
     monkeypatch.setattr(versions, "wanted", lambda *_: replace(loaded[2].version, number=9))
     with pytest.raises(Refused):
-        replay(home, "9", Asked("adclicks", START, END))
+        replay_decisions(home, "9", Asked("adclicks", START, END))
 
 
 def test_rows_that_the_log_lost_are_told(

@@ -14,7 +14,7 @@ import yaml
 
 from headgate.commands.gc import _bytes
 from headgate.decisions import retention
-from headgate.decisions.reading import log_folder
+from headgate.decisions.layout import log_folder
 from headgate.decisions.retention import collect
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import write_json

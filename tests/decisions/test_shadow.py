@@ -10,8 +10,9 @@ import pytest
 
 from headgate import domains
 from headgate.decisions.reading import parts
-from headgate.decisions.shadow import shadow, shadow_check
+from headgate.decisions.shadow import run_shadow, shadow_check
 from headgate.decisions.tally import EVERYTHING
+from headgate.domain import get_domain, live_of
 from headgate.errors import DataRefused
 from headgate.registry import versions
 
@@ -34,14 +35,14 @@ class Versions:
 def candidate(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, pl.Expr]]:
     """Version 2 decides by what is put in the dictionary under "rule"; 1,000 live decisions are demanded of it."""
     rule = {"rule": Versions.same}
-    there, live = domains.get(DOMAIN), domains.live(DOMAIN)
+    there, live = get_domain(DOMAIN), live_of(DOMAIN)
     fake = replace(
         there,
         load=lambda bundle: bundle,
         live=replace(live, redecide=lambda predictor, rows: rows.select(against=rule["rule"])),
         limits=replace(there.limits, shadow_decisions=1_000),
     )
-    monkeypatch.setattr(domains, "get", lambda name: fake)
+    monkeypatch.setattr(domains, "get_domain", lambda name: fake)
     monkeypatch.setattr(versions, "fetch", lambda version, settings: Path())
     registry.line(1)
     registry.register("review")
@@ -54,7 +55,7 @@ def day(registry: Registry) -> dict[str, object]:
 
 
 def test_a_version_that_decides_the_same_differs_nowhere(registry: Registry, candidate: dict[str, pl.Expr]) -> None:
-    found = shadow(registry.settings, DOMAIN, "2", **day(registry))
+    found = run_shadow(registry.settings, DOMAIN, "2", **day(registry))
     assert found.lines[0].slice == EVERYTHING
     assert {line.slice for line in found.lines} == {EVERYTHING, *SLICES}
     assert found.lines[0].decisions == CLICKS == sum(line.decisions for line in found.lines[1:])
@@ -66,7 +67,7 @@ def test_a_version_that_decides_the_same_differs_nowhere(registry: Registry, can
 
 def test_what_changes_is_told_by_slice_with_its_interval(registry: Registry, candidate: dict[str, pl.Expr]) -> None:
     candidate["rule"] = Versions.harsh_on_robots
-    found = {line.slice: line for line in shadow(registry.settings, DOMAIN, "2", **day(registry)).lines}
+    found = {line.slice: line for line in run_shadow(registry.settings, DOMAIN, "2", **day(registry)).lines}
     rows = pl.concat([rows for _, rows in parts(registry.settings, DOMAIN)])
     changed = rows.filter(~pl.col("against"), pl.col("rfm").is_null(), pl.col("slice") == "desktop")
     assert found["desktop"].newly == found[EVERYTHING].newly == len(changed)
@@ -77,14 +78,14 @@ def test_what_changes_is_told_by_slice_with_its_interval(registry: Registry, can
 
 
 def test_the_table_reads_well(registry: Registry, candidate: dict[str, pl.Expr]) -> None:
-    words = shadow(registry.settings, DOMAIN, "2", **day(registry)).words()
+    words = run_shadow(registry.settings, DOMAIN, "2", **day(registry)).words()
     assert "adclicks version 2" in words
     assert "desktop" in words
 
 
 def test_a_time_without_decisions_is_said(registry: Registry, candidate: dict[str, pl.Expr]) -> None:
     with pytest.raises(DataRefused, match="--from and --to"):
-        shadow(registry.settings, DOMAIN, "2", START, START + timedelta(days=1))
+        run_shadow(registry.settings, DOMAIN, "2", START, START + timedelta(days=1))
 
 
 def live(registry: Registry, n: int) -> None:

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from headgate.commands.trace import trace as command
-from headgate.decisions.corrections import rule
 from headgate.decisions.reading import read_part
-from headgate.decisions.trace import trace
+from headgate.decisions.rulings import rule
+from headgate.decisions.trace import trace_decision
 from headgate.errors import UsageError
 from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
@@ -34,7 +34,7 @@ def decision(settings: Settings) -> str:
 
 
 def test_a_decision_leads_to_its_version_run_data_ledger_and_corrections(settings: Settings, decision: str) -> None:
-    found = trace(settings, decision)
+    found = trace_decision(settings, decision)
     assert (found.domain, found.decision["version"], found.run_id, found.data) == ("adclicks", 1, "run-1", "data-1")
     assert [entry["why"] for entry in found.ledger] == ["All is well."]
     assert [(one["by"], one["against"]) for one in found.corrections] == [("again", True)]
@@ -47,7 +47,7 @@ def test_a_decision_leads_to_its_version_run_data_ledger_and_corrections(setting
 
 def test_a_persons_ruling_is_told_last_and_holds(settings: Settings, decision: str) -> None:
     rule(settings, "adclicks", [decision], against=False, who="Ann", why="She called us.")
-    found = trace(settings, decision)
+    found = trace_decision(settings, decision)
     assert (found.holds, found.corrections[-1]["who"]) == (False, "Ann")
     assert found.words().endswith("Corrected (ruled by Ann): not invalid. She called us.\nNow: not invalid.")
 
@@ -64,7 +64,7 @@ def test_a_program_reads_it_as_json(settings: Settings, decision: str) -> None:
 
 def test_without_a_ledger_the_log_still_tells_and_none_is_made(settings: Settings) -> None:
     (part,) = make_log(settings, 1)
-    found = trace(settings, read_part(settings, "adclicks", part)["decision_id"][0])
+    found = trace_decision(settings, read_part(settings, "adclicks", part)["decision_id"][0])
     assert (found.run_id, found.ledger) == ("", [])
     assert not (settings.home / "ledger.db").exists()
 
@@ -73,4 +73,4 @@ def test_without_a_ledger_the_log_still_tells_and_none_is_made(settings: Setting
 def test_an_id_that_is_nowhere_is_named(settings: Settings, name: str) -> None:
     make_log(settings, 1)
     with pytest.raises(UsageError, match="has the decision"):
-        trace(settings, name)
+        trace_decision(settings, name)

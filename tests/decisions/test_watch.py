@@ -11,14 +11,15 @@ import pytest
 
 from headgate import domains
 from headgate.decisions import tally
-from headgate.decisions.reading import log_folder, part_name
+from headgate.decisions.layout import log_folder, part_name
 from headgate.decisions.tally import EVERYTHING
 from headgate.decisions.watch import Looked, Watcher
-from headgate.domains.adclicks import watched as clicks
-from headgate.domains.adclicks.features import FEATURES, features, in_order_of_arrival
-from headgate.domains.adclicks.simulate import simulate, truth_folder
-from headgate.domains.capacity import watched as capacity
-from headgate.domains.capacity.schema import UTC
+from headgate.domain import get_domain, live_of
+from headgate.domains.adclicks.features.kernel import FEATURES, features, in_order_of_arrival
+from headgate.domains.adclicks.serving.log_rows import watched
+from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
+from headgate.domains.capacity.data.schema import UTC
+from headgate.domains.capacity.serving.log_rows import watched
 from headgate.registry import versions
 from headgate.registry.ledger import Entry
 
@@ -42,7 +43,7 @@ class World:
 
     def clicks(self, n: int, **columns: pl.Expr) -> pl.DataFrame:
         """`n` clicks of as many new users of a high RFM score that the champion decides to be valid, or as told."""
-        champion = self.registry.standing().champion
+        champion = self.registry.ledger_state().champion
         self.users += n
         usual = {
             "version": pl.lit(champion, pl.Int32),
@@ -77,13 +78,13 @@ class World:
 @pytest.fixture
 def world(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Every version decides against the campaigns that end in its number, and "both"; a bundle is its number."""
-    there, live = domains.get(DOMAIN), domains.live(DOMAIN)
+    there, live = get_domain(DOMAIN), live_of(DOMAIN)
 
     def again(predictor: Path, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select(against=pl.col("campaign").str.ends_with(predictor.name) | (pl.col("campaign") == "both"))
 
     fake = replace(there, load=lambda bundle: bundle, live=replace(live, redecide=again))
-    monkeypatch.setattr(domains, "get", lambda name: fake if name == DOMAIN else there)
+    monkeypatch.setattr(domains, "get_domain", lambda name: fake if name == DOMAIN else there)
     monkeypatch.setattr(versions, "fetch", lambda version, settings: Path(f"/bundles/{version.number}"))
     return World(registry)
 
@@ -100,7 +101,7 @@ def test_a_champion_that_wrongs_a_tenth_of_the_good_users_is_rolled_back_and_the
     assert "30 of 300 users" in looked.rolled_back
     assert "e-value" in looked.rolled_back
     assert "34,000" in looked.rolled_back
-    now = world.registry.standing()
+    now = world.registry.ledger_state()
     assert (now.champion, len(now.holds)) == (1, 1)
     assert now.holds[0].who == "the watch"
     assert [entry.details["kind"] for entry in world.entries("alert")] == ["rollback"]
@@ -144,7 +145,7 @@ def test_harm_that_the_version_before_does_too_is_told_once_and_not_rolled_back(
     assert "does no better" in looked.alerts[0]
     world.log(world.clicks(10))
     assert world.look().alerts == ()
-    assert (world.registry.standing().champion, len(world.alerts("harm"))) == (2, 1)
+    assert (world.registry.ledger_state().champion, len(world.alerts("harm"))) == (2, 1)
 
 
 def test_without_a_version_to_go_back_to_people_are_told(world: World) -> None:
@@ -163,7 +164,7 @@ def test_the_watch_rolls_back_once_and_leaves_the_next_to_a_person(world: World)
     looked = world.look()
     assert (looked.version, looked.rolled_back) == (2, "")
     assert "was not released" in looked.alerts[0]
-    assert world.registry.standing().champion == 2
+    assert world.registry.ledger_state().champion == 2
 
 
 def test_what_is_counted_does_not_depend_on_how_often_one_looks(world: World) -> None:
@@ -180,7 +181,7 @@ def test_what_is_counted_does_not_depend_on_how_often_one_looks(world: World) ->
     looked = world.look()
     seen = rows.select("slice", "against", unit="user_id", before=pl.lit(False))
     whole = tally.add(whole, seen, after=1)
-    watch = domains.get(DOMAIN).limits.watch
+    watch = get_domain(DOMAIN).limits.watch
     assert watch is not None
     assert list(looked.findings) == tally.findings(whole, watch)
     assert world.look().rows == 0
@@ -224,7 +225,7 @@ def test_of_a_series_one_actual_a_quarter_of_an_hour_with_a_band_counts() -> Non
         },
         schema_overrides={"time": UTC},
     )
-    found = capacity.watched(rows)
+    found = watched(rows)
     assert found["good"].to_list() == [True, False, False, False, False]
     assert found["unit"].unique().to_list() == ["eu/home/requests"]
 
@@ -264,9 +265,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 def told(day: pl.DataFrame, against: pl.Expr) -> list[tally.Finding]:
     """What the tests say of `day`, where the version before decided by the rule."""
-    watch = domains.get(DOMAIN).limits.watch
+    watch = get_domain(DOMAIN).limits.watch
     assert watch is not None
-    seen = clicks.watched(day.with_columns(against=against)).with_columns(before=day["against"])
+    seen = watched(day.with_columns(against=against)).with_columns(before=day["against"])
     return tally.findings(tally.add(tally.empty(), seen.filter("good").drop("good"), watch.after), watch)
 
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from headgate.domain import Comparison, Limits, Metric
-from headgate.gate.change import ROWS, change
-from headgate.gate.compare import UNITS, compare
+from headgate.gate.change import ROWS, check_change
+from headgate.gate.compare import UNITS, compare_to_champion
 
 METRIC = Metric("hit", "Hit rate", +1, "user", 0.0)
 LIMITS = Limits(comparisons=(Comparison("hit", margin=0.03, slice_margin=0.02),), latency_ratio=3.0)
@@ -34,7 +34,7 @@ def _evaluation(folder: Path, rates: dict[str, float], *, users: int, seed: int,
 
 
 def _outcomes(candidate: Path, champion: Path | None) -> dict[str, str]:
-    return {f"{c.family}: {c.name}": c.outcome for c in compare(candidate, champion, [METRIC], LIMITS)}
+    return {f"{c.family}: {c.name}": c.outcome for c in compare_to_champion(candidate, champion, [METRIC], LIMITS)}
 
 
 def test_without_a_champion_nothing_is_judged(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_harm_in_one_slice_is_refused_though_all_is_well(tmp_path: Path) -> None
     champion = _evaluation(tmp_path / "b", rates, users=600, seed=2)
     found = _outcomes(harmed, champion)
     assert found == {"model: hit": "passed", "slices: harm": "failed"}
-    sentence = compare(harmed, champion, [METRIC], LIMITS)[-1].sentence
+    sentence = compare_to_champion(harmed, champion, [METRIC], LIMITS)[-1].sentence
     assert "s3" in sentence
     assert "s4" not in sentence
 
@@ -84,7 +84,7 @@ def test_equal_slices_are_rarely_called_harmed(tmp_path: Path) -> None:
 def test_a_sparse_slice_is_named_and_not_refused(tmp_path: Path) -> None:
     one = _evaluation(tmp_path / "a", {"x": 0.1}, users=9, seed=1)
     two = _evaluation(tmp_path / "b", {"x": 0.9}, users=9, seed=2)
-    slices = compare(one, two, [METRIC], LIMITS)[-1]
+    slices = compare_to_champion(one, two, [METRIC], LIMITS)[-1]
     assert slices.outcome == "passed"
     assert "sparse" in slices.sentence
     assert "x" in slices.sentence
@@ -100,5 +100,5 @@ def test_change_on_known_good_is_bounded(tmp_path: Path, flipped: int, good: str
     }.items():
         (tmp_path / name).mkdir()
         frame.write_parquet(tmp_path / name / ROWS)
-    checks = change(tmp_path / "new", tmp_path / "old", known_good=0.02, traffic=0.15)
+    checks = check_change(tmp_path / "new", tmp_path / "old", known_good=0.02, traffic=0.15)
     assert [c.outcome for c in checks] == [good, all_traffic]

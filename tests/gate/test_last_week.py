@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from headgate.contract.checks import Check, Verdict
 from headgate.files import write_json
 from headgate.gate import judge as gate
-from headgate.gate.change import ROWS, change
-from headgate.gate.checks import Check, Verdict
+from headgate.gate.change import ROWS, check_change
 
 PEOPLE = 1000
 
@@ -29,14 +29,14 @@ def _evaluate(bundle: Path, work: Path, out: Path) -> None:
 
 def _judge(work: Path, champion: Path | None) -> list[Check]:
     passed = Check("budget", "certificate", "passed", "refuse", "", "", "It holds.")
-    return [passed, *change(work / "evaluate", champion, known_good=0.02, traffic=0.15)]
+    return [passed, *check_change(work / "evaluate", champion, known_good=0.02, traffic=0.15)]
 
 
 @pytest.fixture
 def domain(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A domain whose bundles are called by how many people they wrong; what is not about change is left out."""
-    monkeypatch.setattr(gate, "compare", lambda *asked: [])
-    monkeypatch.setattr(gate, "infrastructure", lambda *asked, **limits: [])
+    monkeypatch.setattr(gate, "compare_to_champion", lambda *asked: [])
+    monkeypatch.setattr(gate, "check_infrastructure", lambda *asked, **limits: [])
     return SimpleNamespace(evaluate=_evaluate, judge=_judge, metrics=(), limits=SimpleNamespace(latency_ratio=1.0))
 
 
@@ -44,7 +44,7 @@ def _verdict(domain: Any, work: Path, mine: int, champion: int, last_week: int |
     _decided(work / "evaluate", mine)
     write_json(work / "validate" / "checks.json", {"checks": []})
     bundles = [Path(str(n)) if n is not None else None for n in (champion, last_week)]
-    return gate.judge(domain, work, *bundles)
+    return gate.judge_candidate(domain, work, *bundles)
 
 
 def test_many_small_steps_are_one_large_one(domain: Any, tmp_path: Path) -> None:

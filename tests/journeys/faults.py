@@ -27,8 +27,8 @@ from tests.redises import running
 
 from headgate import settings as settings_module
 from headgate.decisions.reading import gaps, parts
-from headgate.domains.adclicks.again import redecide
-from headgate.domains.adclicks.predictor import Predictor
+from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.domains.adclicks.serving.redecide import redecide
 from headgate.registry import versions
 from headgate.servers import decision_server, mlflow_server, until_loaded, up
 from headgate.settings import Settings

@@ -23,7 +23,7 @@ from tests.serving.tiny import make_bundle
 
 from headgate import settings as settings_module
 from headgate.registry import changes, versions
-from headgate.registry.bundle import bundle_id
+from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.registrar import Registrar
 from headgate.servers import decision_server, mlflow_server, until_loaded, up
@@ -134,7 +134,7 @@ def promoted(here: Settings, scratch: Path, count: int) -> list[int]:
         )
         ledger.append(passed)
         numbers.append(int(made.version))
-        with changes.office(registry, ledger, "adclicks") as at:
+        with changes.change_session(registry, ledger, "adclicks") as at:
             changes.make_champion(at, versions.find(registry, "adclicks", made.version), who="a test", why="start")
     return numbers
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headgate import batch, domains, settings
-from headgate.domains.capacity.calendar_edit import Signature, stretch
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.domains.capacity.simulate import simulate
-from headgate.outcome import Outcome
+from headgate import settings
+from headgate.contract.slots import Slots
+from headgate.domain import get_domain
+from headgate.domains.capacity.companions.edit import Signature, stretch
+from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.operations import batch
+from headgate.orchestration.outcome import Outcome
 from headgate.registry import versions
-from headgate.registry.bundle import card
+from headgate.registry.bundles import card
 from headgate.serving.follower import Follower
-from headgate.serving.slots import Slots
 from headgate.settings import Settings
 
 DAYS = 44
@@ -64,7 +66,7 @@ def _forecaster(here: Settings, wanted: str) -> Forecaster:
 def test_the_first_version_is_promoted_and_answers(here: Settings, first: Outcome) -> None:
     assert (first.result, first.version) == ("promoted", 1), first.words
     slots = Slots()
-    Follower(slots, [domains.get("capacity")], here).look()
+    Follower(slots, [get_domain("capacity")], here).look()
     loaded = slots.champion("capacity")
     assert loaded is not None, slots.problem("capacity")
     answers = loaded.predictor.decide(
@@ -123,9 +125,9 @@ def test_a_dead_feed_is_refused_and_named(here: Settings, source: Path, first: O
 def test_a_version_forecasts_and_is_scored_on_days_it_never_saw(
     here: Settings, source: Path, first: Outcome, tmp_path: Path
 ) -> None:
-    decided = batch.decide(replace(here), "capacity", "1", source, tmp_path / "out.parquet")
+    decided = batch.decide_folder(replace(here), "capacity", "1", source, tmp_path / "out.parquet")
     assert decided.rows == pl.scan_parquet(source / "points" / "*.parquet").select(pl.len()).collect().item()
-    scored = batch.evaluate(here, "capacity", "1", source, None)
+    scored = batch.evaluate_folder(here, "capacity", "1", source, None)
     assert scored.rows == 2 * 96 * 2
     models = {line["model"] for line in scored.scorecard}
     assert models == {"headgate", "profile", "seasonal naive"}

@@ -12,7 +12,7 @@ import pytest
 
 from headgate import settings
 from headgate.data.datasets import work_folder
-from headgate.domains.capacity.simulate import simulate
+from headgate.domains.capacity.simulated.simulator import simulate
 from headgate.servers import free_port
 
 from .conftest import AS_OF, ROOT

@@ -9,13 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headgate import batch, domains, settings
-from headgate.outcome import Outcome
+from headgate import settings
+from headgate.contract.slots import Slots
+from headgate.domain import get_domain
+from headgate.operations import batch
+from headgate.operations.status import read_status
+from headgate.orchestration.outcome import Outcome
 from headgate.registry import versions
 from headgate.serving.follower import Follower
-from headgate.serving.slots import Slots
 from headgate.settings import Settings
-from headgate.status import status
 
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -125,13 +127,13 @@ def test_the_data_behind_a_version_comes_back(here: Settings, first: tuple[Outco
 def test_any_version_decides_and_is_scored_on_any_data(
     here: Settings, first: tuple[Outcome, str], calm: Path, tmp_path: Path
 ) -> None:
-    decided = batch.decide(here, "adclicks", "champion", calm, tmp_path / "decisions.parquet")
+    decided = batch.decide_folder(here, "adclicks", "champion", calm, tmp_path / "decisions.parquet")
     frame = pl.read_parquet(tmp_path / "decisions.parquet")
     assert frame.columns == ["click_id", "score", "slice", "threshold", "invalid"]
     assert (len(frame), int(frame["invalid"].sum())) == (decided.rows, decided.noticed)
     invalid = frame.filter(pl.col("invalid"))
     assert (invalid["score"] >= invalid["threshold"]).all()
-    scored = batch.evaluate(here, "adclicks", "1", calm, datetime(2026, 1, 19, tzinfo=UTC))
+    scored = batch.evaluate_folder(here, "adclicks", "1", calm, datetime(2026, 1, 19, tzinfo=UTC))
     assert {line["model"] for line in scored.scorecard} == {"net", "lightgbm", "logistic", "rule"}
 
 
@@ -149,16 +151,16 @@ def test_mlflow_runs_the_version_by_itself(here: Settings, first: tuple[Outcome,
 
 def test_serving_takes_the_champion_from_the_registry(here: Settings, first: tuple[Outcome, str]) -> None:
     slots = Slots()
-    Follower(slots, [domains.get("adclicks")], here).look()
+    Follower(slots, [get_domain("adclicks")], here).look()
     loaded = slots.champion("adclicks")
     assert loaded is not None
     assert loaded.version == _champion(here).number
 
 
 def test_status_says_what_decides(here: Settings, first: tuple[Outcome, str]) -> None:
-    domain = next(one for one in status(here).domains if one["name"] == "adclicks")
+    domain = next(one for one in read_status(here).domains if one["name"] == "adclicks")
     assert domain["champion"]["version"] == _champion(here).number
-    assert "champion    version" in status(here).words()
+    assert "champion    version" in read_status(here).words()
 
 
 def test_without_a_registry_that_answers_nothing_runs(calm: Path, tmp_path: Path, here: Settings) -> None:

@@ -13,12 +13,13 @@ import httpx
 import pytest
 import yaml
 
-from headgate import retraining, settings
+from headgate import settings
 from headgate.data.datasets import data_version, work_folder
-from headgate.outcome import Outcome
+from headgate.orchestration.api import prefect
+from headgate.orchestration.outcome import Outcome
 from headgate.registry import changes, versions
 from headgate.registry.ledger import Ledger
-from headgate.registry.standing import standing
+from headgate.registry.ledger_state import state_of
 from headgate.settings import Settings
 
 from .. import killing
@@ -68,7 +69,7 @@ class World:
         """Assert that all is as if each of so many days had been run once, and none of them killed."""
         registry, ledger = versions.client(here), Ledger(here)
         known = versions.all_versions(registry, "rooms")
-        now = standing(ledger.entries("rooms"))
+        now = state_of(ledger.entries("rooms"))
         outcome = Outcome.read(here, "rooms")
         assert outcome is not None
         assert (outcome.result, outcome.version) == ("promoted", days), outcome.words
@@ -106,7 +107,7 @@ def world(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("HEADGATE_HOME", str(root / "prefect"))
         patch.setenv("PREFECT_HOME", str(root / "prefect"))
         patch.delenv("PREFECT_API_URL", raising=False)
-        with retraining.prefect(settings.load()):
+        with prefect(settings.load()):
             yield World(checkout, root / "days", os.environ["PREFECT_API_URL"], root)
 
 

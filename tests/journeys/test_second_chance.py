@@ -7,11 +7,11 @@ from types import ModuleType
 
 import pytest
 
-from headgate import domains, settings
+from headgate import settings
 from headgate.data import datasets
-from headgate.domain import Domain, Request
+from headgate.domain import Domain, Request, get_domain
 from headgate.errors import HeadgateError
-from headgate.outcome import Outcome, Result
+from headgate.orchestration.outcome import Outcome, Result
 from headgate.registry import registrar, versions
 from headgate.settings import Settings
 
@@ -59,7 +59,7 @@ def test_the_second_chance_is_announced_and_told_with_its_version(
         return _ended(second, 3) if request.base else _ended("refused", 2)
 
     monkeypatch.setattr(flows, "candidate", candidate)
-    outcome = flows.run(here, domains.get("adclicks"), Request("x", AS_OF), False)
+    outcome = flows.run(here, get_domain("adclicks"), Request("x", AS_OF), False)
     assert asked == [None, "champion"]
     assert (outcome.result, outcome.version) == (second, version)
     assert outcome.words == f"adclicks version 2 is refused. Its second chance: adclicks version 3 is {second}."

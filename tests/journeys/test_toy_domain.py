@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from headgate import stages
+from headgate.contract.checks import Check, Verdict
 from headgate.domain import Request
 from headgate.errors import DataRefused, HeadgateError
 from headgate.files import read_json, write_json
-from headgate.gate.checks import Check, Verdict
-from headgate.gate.judge import judge
-from headgate.registry import bundle as bundles
+from headgate.gate.judge import judge_candidate
+from headgate.registry import bundles
 from headgate.registry.golden import agrees
 
 from .conftest import AS_OF, TOY
@@ -75,7 +75,7 @@ def test_the_page_shows_this_very_file_and_it_is_short() -> None:
 
 @pytest.mark.usefixtures("_known")
 def test_a_first_version_passes_with_nothing_to_compare(champion: Path) -> None:
-    verdict = judge(ROOMS, champion.parent, None)
+    verdict = judge_candidate(ROOMS, champion.parent, None)
     assert verdict.ruling == "passed", verdict.reasons
     assert _check(verdict, "infrastructure: loads").outcome == "passed"
     assert _check(verdict, "budget: width").outcome == "passed"
@@ -85,7 +85,7 @@ def test_a_first_version_passes_with_nothing_to_compare(champion: Path) -> None:
 @pytest.mark.usefixtures("_known")
 def test_a_version_as_good_as_the_champion_passes(champion: Path, days: Path, tmp_path: Path) -> None:
     _sealed(tmp_path, days)
-    verdict = judge(ROOMS, tmp_path, champion)
+    verdict = judge_candidate(ROOMS, tmp_path, champion)
     assert verdict.ruling == "passed", verdict.reasons
     assert _check(verdict, "model: error").outcome == "passed"
     assert _check(verdict, "infrastructure: latency").outcome == "passed"
@@ -96,7 +96,7 @@ def test_a_version_that_learned_from_a_broken_sensor_is_refused(champion: Path, 
     source = tmp_path / "days"
     source.mkdir()
     _sealed(tmp_path / "work", _warmed(days, source, 0, 28))
-    verdict = judge(ROOMS, tmp_path / "work", champion)
+    verdict = judge_candidate(ROOMS, tmp_path / "work", champion)
     assert verdict.ruling == "refused"
     assert "Error in °C is not shown to be as good as the champion's" in " ".join(verdict.reasons)
     assert _check(verdict, "budget: width").outcome == "failed"

@@ -13,15 +13,15 @@ import numpy as np
 import polars as pl
 
 from headgate.calibration.conformal import quantiles
-from headgate.data.profile import Expectation, Profile
+from headgate.contract.checks import Check
+from headgate.contract.expectations import Expectation, Profile
 from headgate.data.sources import fetch, list_files
 from headgate.domain import Comparison, Domain, Limits, Metric, Request
 from headgate.errors import DataRefused, UsageError
 from headgate.files import atomic_file, write_json
-from headgate.gate.checks import Check
 from headgate.gate.compare import UNITS
 from headgate.gate.ratios import ratio
-from headgate.registry.bundle import CARD, card
+from headgate.registry.bundles import CARD, card
 from headgate.registry.golden import EXPECTED, GOLDEN
 
 

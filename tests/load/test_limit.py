@@ -9,7 +9,7 @@ import pytest
 from headgate.errors import HeadgateError
 from headgate.load.limit import Found, Over, search
 from headgate.load.measured import Measured
-from headgate.load.objective import Judged, Objective, judge
+from headgate.load.objective import Judged, Objective, judge_load
 from headgate.load.schedule import Schedule
 
 SECONDS, AIM = 5.0, Objective()
@@ -25,7 +25,7 @@ def served(rate: float, capacity: float, seed: int, stall: float = 0.0) -> Judge
     measured = Measured.nothing(due)
     measured.latency[:], measured.waited[:], measured.status[:] = done - due, 0.0, 200
     measured.seconds = seconds
-    return judge(measured, AIM)
+    return judge_load(measured, AIM)
 
 
 @cache

@@ -5,9 +5,9 @@ import pytest
 
 from headgate.errors import UsageError
 from headgate.load.measured import DROPPED, LATE, UNSENT, Measured
-from headgate.load.objective import Judged, judge, objective
+from headgate.load.objective import Judged, judge_load, read_objective
 
-AIM = objective("p99=50ms", 0.001, 0.05)
+AIM = read_objective("p99=50ms", 0.001, 0.05)
 
 
 def measured(latency: float = 0.01, waited: float = 0.0, cpu: float = 0.1, n: int = 1000) -> Measured:
@@ -19,17 +19,17 @@ def measured(latency: float = 0.01, waited: float = 0.0, cpu: float = 0.1, n: in
 
 def test_objectives_are_read_as_people_write_them() -> None:
     assert str(AIM) == "p99 ≤ 50 ms"
-    assert objective("p99.9 = 0.2s", 0, 0).seconds == pytest.approx(0.2)
+    assert read_objective("p99.9 = 0.2s", 0, 0).seconds == pytest.approx(0.2)
     assert AIM.least == 1000
     for text in ("99=50ms", "p99=50", "p0=5ms", "p99=0ms", "fast"):
         with pytest.raises(UsageError, match="write p99=50ms"):
-            objective(text, 0, 0)
+            read_objective(text, 0, 0)
     with pytest.raises(UsageError, match="--failures 1"):
-        objective("p99=50ms", 1, 0)
+        read_objective("p99=50ms", 1, 0)
 
 
 def why(one: Measured) -> tuple[str, bool]:
-    found: Judged = judge(one, AIM)
+    found: Judged = judge_load(one, AIM)
     return found.why, found.ours
 
 
@@ -44,11 +44,11 @@ def test_a_hundredth_may_be_late_and_no_more() -> None:
 def test_what_was_not_answered_is_later_than_all_and_what_was_not_due_is_not_there() -> None:
     one = measured()
     one.latency[:20], one.status[:20] = np.nan, LATE
-    assert judge(one, AIM).latency == np.inf
+    assert judge_load(one, AIM).latency == np.inf
     assert why(one) == ("latency", False)
     one.status[:20] = UNSENT
     assert why(one) == ("", False)
-    assert judge(one, AIM).requests == 980
+    assert judge_load(one, AIM).requests == 980
 
 
 def test_failures_and_decisions_by_default_break_it_however_quick_they_are() -> None:

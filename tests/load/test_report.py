@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from headgate.load.inside import Bounds, buckets, quantiles
 from headgate.load.measured import Measured
 from headgate.load.report import quantiles as measured_quantiles
 from headgate.load.report import report
 from headgate.load.schedule import Schedule
+from headgate.load.server_time import Bounds, buckets, quantiles
 from headgate.load.target import Target
 
 TEXT = """

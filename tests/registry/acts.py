@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headgate.errors import HeadgateError
 from headgate.registry import changes, versions
-from headgate.registry.changes import Office
+from headgate.registry.changes import ChangeSession
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.registrar import Registrar
 from headgate.settings import Settings
@@ -20,14 +20,14 @@ def promote(settings: Settings, number: int) -> None:
     registry, ledger = versions.client(settings), Ledger(settings)
     version = versions.find(registry, DOMAIN, str(number))
     changes.record_verdict(ledger, version, "passed", "the gate", [])
-    with changes.office(registry, ledger, DOMAIN) as at:
-        if at.standing().champion != number:
+    with changes.change_session(registry, ledger, DOMAIN) as at:
+        if at.ledger_state().champion != number:
             changes.make_champion(at, version, who="the flow", why="it passed")
 
 
 def roll_back(settings: Settings) -> None:
     registry, ledger = versions.client(settings), Ledger(settings)
-    with changes.office(registry, ledger, DOMAIN) as at:
+    with changes.change_session(registry, ledger, DOMAIN) as at:
         changes.rollback(at, None, who="a person", why="it was bad")
 
 
@@ -78,9 +78,9 @@ def hold_a_lease(pipe: Connection, settings: Settings, seconds: float) -> None:
 
 def look_and_stop(pipe: Connection, settings: Settings, n: int, after: bool) -> None:
     """A look of a registrar that is stopped before or after it renews its lease for the `n`-th time."""
-    renew, count = Office.hold_on, 0
+    renew, count = ChangeSession.hold_on, 0
 
-    def hold_on(self: Office) -> None:
+    def hold_on(self: ChangeSession) -> None:
         nonlocal count
         count += 1
         if after:
@@ -91,7 +91,7 @@ def look_and_stop(pipe: Connection, settings: Settings, n: int, after: bool) -> 
         if not after:
             renew(self)
 
-    Office.hold_on = hold_on  # type: ignore[method-assign]
+    ChangeSession.hold_on = hold_on  # type: ignore[method-assign]
     try:
         Registrar(settings, [DOMAIN]).look()
         pipe.send("looked")

@@ -12,10 +12,10 @@ import pytest
 
 from headgate import settings as settings_module
 from headgate.registry import changes, versions
-from headgate.registry.changes import Office
+from headgate.registry.changes import ChangeSession
 from headgate.registry.ledger import Entry, Ledger
+from headgate.registry.ledger_state import LedgerState, state_of
 from headgate.registry.registrar import Registrar
-from headgate.registry.standing import Standing, standing
 from headgate.registry.versions import Version
 from headgate.settings import Settings
 
@@ -63,8 +63,8 @@ class Registry:
         return versions.find(self.client, DOMAIN, str(number))
 
     @contextmanager
-    def office(self) -> Iterator[Office]:
-        with changes.office(self.client, self.ledger, DOMAIN) as at:
+    def office(self) -> Iterator[ChangeSession]:
+        with changes.change_session(self.client, self.ledger, DOMAIN) as at:
             yield at
 
     def promote(self, number: int) -> Entry:
@@ -109,8 +109,8 @@ class Registry:
         production = tuple(sorted(version.number for version in known if version.stage == "Production"))
         return Told(alias.get(versions.CHAMPION), alias.get(versions.PREVIOUS), production)
 
-    def standing(self) -> Standing:
-        return standing(self.ledger.entries(DOMAIN))
+    def ledger_state(self) -> LedgerState:
+        return state_of(self.ledger.entries(DOMAIN))
 
     def what(self) -> list[str]:
         return [entry.what for entry in self.ledger.entries(DOMAIN)]
@@ -127,7 +127,7 @@ class Registry:
 
     def settled(self, champion: int) -> None:
         """Assert that everything agrees on who decides, and that nothing is half done."""
-        now = self.standing()
+        now = self.ledger_state()
         assert now.intent is None
         assert now.champion == champion
         there = {version.number for version in versions.all_versions(self.client, DOMAIN)}

@@ -25,7 +25,7 @@ def test_a_promoted_version_decides_and_the_one_before_is_kept_to_go_back_to(reg
     assert (intent.what, changed.what) == ("intent", "changed")
     assert (changed.from_version, changed.to_version, changed.who, changed.why) == (1, 2, "the flow", "it passed")
     assert (changed.bundle, changed.ruling) == (registry.version(2).bundle, "passed")
-    assert registry.standing().held() is None
+    assert registry.ledger_state().held() is None
 
 
 def test_a_promoted_challenger_waits_no_more(registry: Registry) -> None:
@@ -45,7 +45,7 @@ def test_a_rollback_goes_to_the_one_before_and_sets_a_hold(registry: Registry) -
     changed = registry.roll_back()
     assert (changed.from_version, changed.to_version, changed.details["rollback"]) == (3, 2, True)
     registry.settled(champion=2)
-    held = registry.standing().held()
+    held = registry.ledger_state().held()
     assert held is not None
     assert held.why == "Version 2 took the place of 3: it was bad"
 
@@ -80,7 +80,7 @@ def test_a_rollback_to_a_named_version_holds_too(registry: Registry, to: int) ->
         changes.release(registry.ledger, DOMAIN, who="a person", why="it is mended")
     registry.roll_back(to)
     registry.settled(champion=to)
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
 
 
 def test_a_rollback_passes_over_what_is_gone_or_may_not_serve(registry: Registry) -> None:
@@ -88,7 +88,7 @@ def test_a_rollback_passes_over_what_is_gone_or_may_not_serve(registry: Registry
     registry.delete(3)
     registry.tag(2, versions.TAG_BUNDLE, "f" * 64)
     registry.roll_back()
-    assert registry.standing().champion == registry.told().champion == 1
+    assert registry.ledger_state().champion == registry.told().champion == 1
 
 
 def test_what_cannot_be_rolled_back_says_why_and_changes_nothing(registry: Registry) -> None:
@@ -161,9 +161,9 @@ def test_a_reviewers_override_lets_a_refused_version_serve_and_is_written_down(r
     override = next(entry for entry in registry.ledger.entries() if entry.what == "override")
     assert (override.to_version, override.bundle) == (number, registry.version(number).bundle)
     assert (override.why, override.ruling) == ("we know this attack", "refused")
-    assert registry.standing().may_serve(number, registry.version(number).bundle)
+    assert registry.ledger_state().may_serve(number, registry.version(number).bundle)
     registry.judge(number, "refused")  # the same run again
-    assert registry.standing().may_serve(number, registry.version(number).bundle)
+    assert registry.ledger_state().may_serve(number, registry.version(number).bundle)
 
 
 @pytest.mark.parametrize(("reason", "bundle"), [("   ", None), ("because", "")])
@@ -182,7 +182,7 @@ def test_an_override_is_of_one_bundle(registry: Registry) -> None:
     registry.promote(number)
     registry.client.delete_model_version_tag(DOMAIN, str(number), changes.TAG_OVERRIDE)
     registry.tag(number, versions.TAG_BUNDLE, "f" * 64)
-    assert not registry.standing().may_serve(number, registry.version(number).bundle)
+    assert not registry.ledger_state().may_serve(number, registry.version(number).bundle)
 
 
 def test_a_verdict_is_written_once_and_anew_when_it_changes(registry: Registry) -> None:
@@ -213,9 +213,9 @@ def test_an_older_ledger_that_was_restored_shows(registry: Registry, tmp_path: P
 
 def test_a_hold_lasts_until_it_is_released(registry: Registry) -> None:
     changes.hold(registry.ledger, DOMAIN, who="me", why="a sale")
-    assert registry.standing().held(NOON + timedelta(days=9999)) is not None
+    assert registry.ledger_state().held(NOON + timedelta(days=9999)) is not None
     changes.release(registry.ledger, DOMAIN, who="me", why="it is over")
-    assert registry.standing().held() is None
+    assert registry.ledger_state().held() is None
     with pytest.raises(UsageError, match="nothing to release"):
         changes.release(registry.ledger, DOMAIN, who="me", why="again")
 
@@ -223,13 +223,13 @@ def test_a_hold_lasts_until_it_is_released(registry: Registry) -> None:
 def test_a_freeze_lasts_from_its_start_to_before_its_end(registry: Registry) -> None:
     hour = timedelta(hours=1)
     changes.hold(registry.ledger, DOMAIN, who="me", why="a sale", starts=NOON, ends=NOON + hour)
-    inside = [registry.standing().held(NOON + n * hour / 2) is not None for n in (-1, 0, 1, 2, 3)]
+    inside = [registry.ledger_state().held(NOON + n * hour / 2) is not None for n in (-1, 0, 1, 2, 3)]
     assert inside == [False, True, True, False, False]
 
 
 def test_a_freeze_in_local_time_is_no_trap(registry: Registry) -> None:
     changes.hold(registry.ledger, DOMAIN, who="me", why="a sale", ends=datetime(2999, 1, 1))
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
     with pytest.raises(UsageError, match="ends before it starts"):
         changes.hold(registry.ledger, DOMAIN, who="me", why="a sale", starts=NOON, ends=datetime(2020, 1, 1))
 

@@ -136,7 +136,7 @@ def test_the_tool_kills_a_command_line_too(registry: Registry) -> None:
     env = {"HEADGATE_HOME": str(registry.settings.home), "PATH": "/usr/bin:/bin"}
     line = ("headgate.cli", "hold", DOMAIN, "--reason", "a sale")
     assert killing.command(1, *line, env=env) == Outcome(True, 0)
-    assert registry.standing().held() is None
+    assert registry.ledger_state().held() is None
     assert killing.command(0, *line, env=env) == Outcome(False, 1)
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
     assert Ledger(registry.settings).verify(changes.anchors(registry.client, [DOMAIN]))

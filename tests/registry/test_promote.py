@@ -5,7 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from headgate.gate.checks import Check, Verdict
+from headgate.contract.checks import Check, Verdict
 from headgate.registry import changes, versions
 
 from .conftest import DOMAIN, Registry
@@ -54,7 +54,7 @@ def test_what_passed_decides_where_nothing_speaks_against_it(
     for _ in range(2):  # a task that is tried again ends the same
         assert promote(flow, registry, number, ruling, rule) == result
     registry.settled(champion=number if result == "promoted" else 1)
-    assert registry.standing().rulings[number] == (registry.version(number).bundle, ruling)
+    assert registry.ledger_state().rulings[number] == (registry.version(number).bundle, ruling)
     assert (versions.CHALLENGER in registry.version(number).aliases) == (result == "review")
 
 
@@ -76,14 +76,14 @@ def test_a_person_who_rolled_back_a_moment_ago_is_not_overruled(flow: ModuleType
     registry.alias(1)
     assert promote(flow, registry, number, "passed") == "review"
     registry.settled(champion=1)
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
 
 
 def test_a_rollback_that_was_cut_off_is_not_overruled(flow: ModuleType, registry: Registry) -> None:
     registry.line(2)
     number = registry.register(None)
     with registry.office() as at:
-        at.write(changes._entry("intent", at.standing(), registry.version(1), "a person", "bad", {"hold": True}))
+        at.write(changes._entry("intent", at.ledger_state(), registry.version(1), "a person", "bad", {"hold": True}))
     assert promote(flow, registry, number, "passed") == "review"
     registry.settled(champion=1)
 
@@ -93,4 +93,4 @@ def test_an_older_run_made_again_does_not_roll_back(flow: ModuleType, registry: 
     registry.line(2)
     assert promote(flow, registry, 1, "passed") == "review"
     registry.settled(champion=2)
-    assert registry.standing().held() is None
+    assert registry.ledger_state().held() is None

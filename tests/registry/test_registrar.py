@@ -50,7 +50,7 @@ def test_an_alias_moved_back_is_followed_and_holds(registry: Registry) -> None:
     registry.line(2)
     registry.alias(1)
     assert followed(registry, 1, "The alias champion was moved to version 1.").details["rollback"]
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
 
 
 def test_an_alias_moved_forward_promotes_what_waited_and_does_not_hold(registry: Registry) -> None:
@@ -58,7 +58,7 @@ def test_an_alias_moved_forward_promotes_what_waited_and_does_not_hold(registry:
     number = registry.register("review")
     registry.alias(number)
     followed(registry, number, "The alias champion was moved to version 2.")
-    assert registry.standing().held() is None
+    assert registry.ledger_state().held() is None
 
 
 @pytest.mark.parametrize("archive", [{}, {"archive_existing_versions": True}])
@@ -175,7 +175,7 @@ def test_a_deleted_champion_is_replaced_by_the_one_before(registry: Registry) ->
     registry.line(3)
     registry.delete(3)
     followed(registry, 2, "Version 3, the champion, was deleted")
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
 
 
 def test_a_deleted_champion_is_replaced_by_one_that_may_serve(registry: Registry) -> None:
@@ -219,7 +219,7 @@ def test_a_deleted_previous_version_is_replaced_by_the_one_before(registry: Regi
 def begun(registry: Registry, number: int, *, by: str = "the flow", hold: bool = False) -> None:
     """Write an intent as a process does that is killed right after."""
     with registry.office() as at:
-        now, version = at.standing(), registry.version(number)
+        now, version = at.ledger_state(), registry.version(number)
         at.write(changes._entry("intent", now, version, by, "it was begun", {"hold": hold}))
 
 
@@ -244,7 +244,7 @@ def test_a_rollback_that_was_cut_off_is_finished_with_its_hold(registry: Registr
     begun(registry, 1, by="a person", hold=True)
     registry.look()
     registry.settled(1)
-    assert registry.standing().held() is not None
+    assert registry.ledger_state().held() is not None
     assert registry.what().count("hold") == 1
 
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from headgate import settings as settings_module
-from headgate.domains.adclicks.logged import LOGGED
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.domains.adclicks.routes import routes
-from headgate.registry.bundle import bundle_id
+from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.domains.adclicks.serving.log_rows import LOGGED
+from headgate.domains.adclicks.serving.routes import routes
+from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import TAG_BUNDLE
 from headgate.settings import Settings

@@ -7,11 +7,11 @@ from typing import Any
 import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from headgate.serving import tokens
+from headgate.access import tokens
 from headgate.settings import Settings
 
+from ..api.wires import listening
 from .real import real_app
-from .wires import listening
 
 #: A click from its receiver's future, or a series that nobody has, fits its schema and is refused all the same.
 BEYOND_SCHEMAS = [positive_data_acceptance]

@@ -12,10 +12,10 @@ from unittest import mock
 from starlette.applications import Starlette
 
 from headgate import settings as settings_module
-from headgate.domains.adclicks.routes import routes as adclicks_routes
-from headgate.domains.capacity.routes import routes as capacity_routes
+from headgate.contract.slots import Loaded, Slots
+from headgate.domains.adclicks.serving.routes import routes as adclicks_routes
+from headgate.domains.capacity.serving.routes import routes as capacity_routes
 from headgate.serving import app
-from headgate.serving.slots import Loaded, Slots
 from headgate.settings import Settings
 
 ADCLICKS: Any = SimpleNamespace(name="adclicks", routes=adclicks_routes)

@@ -176,7 +176,7 @@ def test_what_serving_starts_imports_nothing_from_the_folder_that_it_is_started_
 
 def test_starting_to_serve_imports_nothing_heavy():
     code = (
-        "import sys, headgate.serving.app, headgate.domains.adclicks.routes;"
+        "import sys, headgate.serving.app, headgate.domains.adclicks.serving.routes;"
         "print([m for m in ('torch', 'lightning', 'mlflow', 'sklearn', 'pandas', 'great_expectations') "
         "if m in sys.modules])"
     )

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.serving.endpoints import read
-from headgate.serving.problems import Problem
+from headgate.api.endpoints import read
+from headgate.api.problems import Problem
+from headgate.domains.adclicks.model.predictor import Predictor
 
 from .asked import asking
 from .documents import BEYOND_SCHEMAS, documented

@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from headgate.decisions.reading import find, parts
-from headgate.domains.adclicks.features import FEATURES
-from headgate.serving import lookup_tables
-from headgate.status import status
+from headgate.domains.adclicks.companions import lookup_tables
+from headgate.domains.adclicks.features.kernel import FEATURES
+from headgate.operations.status import read_status
 
 from .test_app import CLICK, metric, until
 
@@ -71,7 +71,7 @@ def test_a_canary_decides_and_is_logged_for_its_share_of_the_users(registry, cli
     until(both)
     (model,) = client.get("/v1/models").json()
     assert (model["version"], model["canary_version"], model["canary_share"]) == (1, second, 0.5)
-    assert "decides for 50.0% of the units" in status(registry.settings).words()
+    assert "decides for 50.0% of the units" in read_status(registry.settings).words()
     answers = client.post("/v1/adclicks/decisions", json=clicks).json()
     assert [one["click_id"] for one in answers] == [click["click_id"] for click in clicks]
     assert all(one["invalid"] == (one["version"] == second) for one in answers)

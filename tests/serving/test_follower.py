@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from headgate.domains.adclicks.predictor import Predictor
+from headgate.contract.slots import Slots
+from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.serving.follower import GRACE, PATIENCE, Follower
-from headgate.serving.slots import Slots
 
 from ..clocks import Clock
 

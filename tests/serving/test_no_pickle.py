@@ -28,8 +28,8 @@ DECIDE = """
 import json
 from pathlib import Path
 import headgate.serving.process
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.registry.bundle import verify
+from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.registry.bundles import verify
 from headgate.registry.golden import agrees
 from tests.serving.asked import asking
 from tests.serving.real import ADCLICKS, real_app, settings

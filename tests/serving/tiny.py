@@ -7,11 +7,11 @@ import onnx
 import polars as pl
 from onnx import TensorProto, helper
 
-from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.domains.adclicks.slices import LEAVES
+from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA, FEATURES
+from headgate.domains.adclicks.features.slices import LEAVES
+from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.files import write_json
-from headgate.registry.bundle import seal
+from headgate.registry.bundles import seal_bundle
 from headgate.registry.golden import GOLDEN
 
 
@@ -51,5 +51,5 @@ def make_bundle(parent: Path, name: str, bias: float = 0.0, golden_shift: float 
         inputs = inputs.with_columns(device=pl.lit("mobile"))
         expected = Predictor(parts).decide(inputs).with_columns(pl.col("score") + golden_shift)
         inputs.hstack(expected.rename(lambda column: f"expected_{column}")).write_parquet(parts / GOLDEN)
-    seal([parts], parent / name)
+    seal_bundle([parts], parent / name)
     return parent / name

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from headgate.load.inside import Bounds, quantiles, scrape
+from headgate.load.server_time import Bounds, quantiles, scrape
 from peers.serving import rig
 from peers.serving.rig import Loaded, Running, Samples, Sizes
 from peers.serving.state import state

@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.domains.adclicks.simulated.requests import Clicks
 from headgate.errors import HeadgateError
-from headgate.load.clicks import Clicks
 from headgate.load.target import Target
 from peers.serving import rig
 from peers.serving.rig import Loaded, Running, Samples, Sizes

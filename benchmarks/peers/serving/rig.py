@@ -17,8 +17,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from headgate.domains.adclicks.simulated.requests import Clicks
 from headgate.errors import HeadgateError
-from headgate.load.clicks import Clicks
 from headgate.load.generator import Limits, run
 from headgate.load.measured import Measured
 from headgate.load.schedule import Schedule

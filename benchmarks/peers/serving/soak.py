@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 from scipy import stats
 
-from headgate.domains.adclicks.windows import HISTORY
+from headgate.domains.adclicks.features.windows import HISTORY
 from headgate.load.generator import Limits, run
 from headgate.load.schedule import Schedule
 from headgate.load.target import Target

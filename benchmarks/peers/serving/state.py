@@ -14,12 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from headgate import settings
-from headgate.domains.adclicks.features import COUNTER_SCHEMA, FEATURES
-from headgate.domains.adclicks.predictor import MODEL, THRESHOLDS, Predictor
-from headgate.domains.adclicks.slices import LEAVES
+from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA, FEATURES
+from headgate.domains.adclicks.features.slices import LEAVES
+from headgate.domains.adclicks.model.predictor import MODEL, THRESHOLDS, Predictor
 from headgate.drills.world import Scratch
 from headgate.files import write_json
-from headgate.registry.bundle import CARD, seal
+from headgate.registry.bundles import CARD, seal_bundle
 from headgate.registry.databases import make_registry
 from headgate.registry.golden import EXPECTED, GOLDEN
 
@@ -66,8 +66,8 @@ def make_bundle(folder: Path) -> Path:
     """A bundle that costs what a trained one costs: as many nets, of the same layers, by the same export."""
     import torch
 
-    from headgate.domains.adclicks.net import Net, export
-    from headgate.domains.adclicks.train import FOLDS
+    from headgate.domains.adclicks.model.net import Net, export
+    from headgate.domains.adclicks.stages.train import FOLDS
 
     parts = folder / "parts"
     parts.mkdir(parents=True)
@@ -83,5 +83,5 @@ def make_bundle(folder: Path) -> Path:
     write_json(parts / THRESHOLDS, {leaf: {"slice": leaf, "threshold": middle} for leaf in LEAVES})
     answers = Predictor(parts).decide(inputs).rename(lambda column: f"{EXPECTED}{column}")
     inputs.hstack(answers).write_parquet(parts / GOLDEN)
-    seal([parts], folder / "bundle")
+    seal_bundle([parts], folder / "bundle")
     return folder / "bundle"

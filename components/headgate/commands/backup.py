@@ -18,7 +18,7 @@ def backup(
     json: Json = False,
 ) -> None:
     """Back up registry, artifacts, ledger, datasets, decision log and corrections, as they are at one moment."""
-    from headgate.backup import backup as run
+    from headgate.operations.backup import make_backup as run
 
     here, target = settings_module.load(), Path(out).expanduser()
     if out.endswith("/") and here.home.is_dir():  # a path forgets the slash: every night would write the same file
@@ -36,7 +36,7 @@ def restore(
     json: Json = False,
 ) -> None:
     """Bring a backup back, once every byte of it, the ledger and its anchors are verified."""
-    from headgate.restore import restore as run
+    from headgate.operations.restore import restore_backup as run
 
     here = settings_module.load()
     done = run(archive, replace(here, home=into.expanduser().resolve()) if into else here, force=force)

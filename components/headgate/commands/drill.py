@@ -9,13 +9,12 @@ import typer
 
 from headgate import settings as settings_module
 from headgate.commands.options import Json, answer
+from headgate.domain import get_domain
 
 
 def drill(
     name: Annotated[str, typer.Argument(metavar="NAME|all", help="Which one; a wrong name lists them all.")],
-    taken_out: Annotated[
-        bool, typer.Option("--without-mechanism", help="Take out what the drill rehearses: it must fail then.")
-    ] = False,
+    domain: Annotated[str, typer.Option(help="Whose versions it is rehearsed with.")] = "adclicks",
     json: Json = False,
 ) -> None:
     """Rehearse a disaster on a scratch copy; exits 0 only if recovery was as promised."""
@@ -25,8 +24,8 @@ def drill(
     settings_module.load()
     done = []
     with TemporaryDirectory(prefix="headgate-world-") as folder:
-        print("Making a small world: simulated clicks and a version that is sound …", file=sys.stderr, flush=True)
-        for ended in rehearse(drills, Path(folder), taken_out=taken_out):
+        print("Making a small world: simulated data and a version that is sound …", file=sys.stderr, flush=True)
+        for ended in rehearse(get_domain(domain), drills, Path(folder)):
             done.append(ended)
             if not json:
                 mark = "✓" if ended.passed else "✗"

@@ -7,6 +7,7 @@ import typer
 
 from headgate import settings
 from headgate.commands.options import Json, answer
+from headgate.domain import NAMES, get_domain
 from headgate.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -28,7 +29,15 @@ def gc(
     from headgate.decisions.retention import collect
 
     size = None if keep_bytes is None else _bytes(keep_bytes)
-    done = collect(settings.load(), domain, keep_days=keep_days, keep_bytes=size, dry_run=dry_run)
+    names = NAMES if domain == "all" else (domain,)
+    done = collect(
+        settings.load(),
+        [get_domain(name) for name in names],
+        everything=domain == "all",
+        keep_days=keep_days,
+        keep_bytes=size,
+        dry_run=dry_run,
+    )
     answer(done, json, done.words())
 
 

@@ -58,9 +58,9 @@ def load(
     if not minutes and not seconds:
         raise UsageError("Say how long: --minutes 5, or --seconds 30.")
 
+    from headgate.domains.adclicks.simulated.requests import Clicks
     from headgate.files import write_json
-    from headgate.load import inside
-    from headgate.load.clicks import Clicks
+    from headgate.load import server_time
     from headgate.load.generator import Limits, run
     from headgate.load.picture import draw
     from headgate.load.progress import progress
@@ -80,13 +80,13 @@ def load(
     due = schedule.due(seed)
     clicks = Clicks(len(due), where, batch=batch, seed=seed)
     limits = Limits(connections or round(min(CONNECTIONS, max(4, schedule.rate / 8))))
-    before = inside.scrape(where.address, PATH, token)
+    before = server_time.scrape(where.address, PATH, token)
     told_how_far = progress(schedule.seconds)
     measured = run(where, due, clicks.request, limits, progress=told_how_far)
     if told_how_far:
         print(file=sys.stderr)
-    after = inside.scrape(where.address, PATH, token)
-    bounds = inside.quantiles(before, after, list(QUANTILES.values()))
+    after = server_time.scrape(where.address, PATH, token)
+    bounds = server_time.quantiles(before, after, list(QUANTILES.values()))
     told = report(measured, schedule, where, batch=batch, seed=seed, inside=bounds)
     write_json(folder / "latency.json", told.plain())
     draw(measured, schedule, told, folder / "latency.png")

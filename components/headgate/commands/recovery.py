@@ -3,9 +3,6 @@
 import signal
 import sys
 import threading
-import time
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,39 +10,15 @@ import typer
 
 from headgate import settings as settings_module
 from headgate.commands.options import DomainName, Json, answer, instant
+from headgate.domain import NAMES, get_domain
 from headgate.errors import UsageError
+from headgate.registry.rollback import not_empty, roll_back
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
     from headgate.registry.ledger import Entry
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger.")]
-
-#: How long `rollback` waits for the local endpoint to follow, in seconds.
-FOLLOWED_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """What a rollback did."""
-
-    domain: str
-    from_version: int | None
-    to_version: int
-    warm: bool  # whether servers had it loaded already
-    followed_after_s: float | None  # by the local endpoint; None where none is up, or it did not follow in time
-
-    def words(self) -> str:
-        """What happened, and what to do next."""
-        said = f"{self.domain}: version {self.to_version} decides again, version {self.from_version} does not."
-        if self.followed_after_s is not None:
-            said += f" The endpoint followed after {self.followed_after_s:.1f} s."
-        elif not self.warm:
-            said += " It was not kept warm: servers fetch and load it first, which takes seconds."
-        return (
-            f"{said}\nNothing is promoted automatically until `headgate release {self.domain} --reason …`; what the "
-            f"bad version decided is put right by `headgate replay {self.domain}`."
-        )
 
 
 def rollback(
@@ -61,28 +34,6 @@ def rollback(
     answer(done, json, done.words())
 
 
-def roll_back(settings: Settings, domain: str, to: str | None, reason: str, who: str | None = None) -> RolledBack:
-    """Roll `domain` back and wait for the local endpoint to follow, if one is up."""
-    from headgate import domains
-    from headgate.registry import changes, versions
-    from headgate.registry.ledger import Ledger, me
-    from headgate.registry.registrar import settle
-
-    domains.get(domain)
-    _not_empty(reason)
-    if not versions.exist(settings):
-        raise UsageError(f"There is no registry in {settings.home} yet, so there is nothing to roll back.")
-    registry, ledger = versions.client(settings), Ledger(settings)
-    with changes.office(registry, ledger, domain) as at:
-        settle(at)  # what people moved in MLflow meanwhile comes first
-        warm = {v.number for v in versions.all_versions(registry, domain) if v.aliases}
-        started = time.monotonic()
-        changed = changes.rollback(at, to, who=who or me(), why=reason)
-    assert changed.to_version is not None
-    followed = _followed(settings, domain, changed.to_version, started)
-    return RolledBack(domain, changed.from_version, changed.to_version, changed.to_version in warm, followed)
-
-
 def hold(
     domain: DomainName,
     reason: Reason,
@@ -93,12 +44,11 @@ def hold(
     json: Json = False,
 ) -> None:
     """Keep automatic promotion off, at once or for a freeze window; runs go on and their versions wait."""
-    from headgate import domains
     from headgate.registry import changes
     from headgate.registry.ledger import Ledger, me
 
-    domains.get(domain)
-    _not_empty(reason)
+    get_domain(domain)
+    not_empty(reason)
     starts, ends = instant(since), instant(until)
     if ends is not None and ends <= datetime.now(UTC):
         raise UsageError(f"The freeze has been over since {_shown(ends)}: check --until.")
@@ -114,12 +64,11 @@ def hold(
 
 def release(domain: DomainName, reason: Reason, json: Json = False) -> None:
     """End every hold and freeze: the next version that passes its gate is promoted."""
-    from headgate import domains
     from headgate.registry import changes
     from headgate.registry.ledger import Ledger, me
 
-    domains.get(domain)
-    _not_empty(reason)
+    get_domain(domain)
+    not_empty(reason)
     entry = changes.release(Ledger(settings_module.load()), domain, who=me(), why=reason)
     answer(entry, json, f"{domain} is released: the next version that passes its gate is promoted.")
 
@@ -131,17 +80,16 @@ def canary(
     json: Json = False,
 ) -> None:
     """Let the challenger decide for a share of the units before it decides for all."""
-    from headgate import domains
     from headgate.registry import changes, versions
     from headgate.registry.ledger import Ledger, me
-    from headgate.registry.registrar import settle
+    from headgate.registry.registrar import reconcile
 
-    domains.get(domain)
-    _not_empty(reason)
+    get_domain(domain)
+    not_empty(reason)
     here = settings_module.load()
     versions.wanted(here, domain, versions.CHALLENGER)
-    with changes.office(versions.client(here), Ledger(here), domain) as at:
-        settle(at)
+    with changes.change_session(versions.client(here), Ledger(here), domain) as at:
+        reconcile(at)
         challenger = versions.find(at.registry, domain, versions.CHALLENGER)
         entry = changes.canary(at, challenger, share, who=me(), why=reason)
     told = f"version {challenger.number} decides for {share:.1%} of the units" if share else "the canary has ended"
@@ -156,14 +104,13 @@ def ledger(
     json: Json = False,
 ) -> None:
     """The history of a domain: who changed what, when and why. `verify` proves that nobody changed the history."""
-    from headgate import domains
     from headgate.registry.ledger import Ledger
 
     here = settings_module.load()
     if what == "verify":
         _verify(here, json)
         return
-    domains.get(what)
+    get_domain(what)
     entries = Ledger(here).entries(what)[-last:]
     lines = [
         f"{entry.at[:19]}  {entry.what:<10} {_moved(entry):<9} {entry.ruling:<9} {entry.who}: {entry.why}"
@@ -173,11 +120,10 @@ def ledger(
 
 
 def _verify(here: Settings, as_json: bool) -> None:
-    from headgate import domains
     from headgate.registry import changes, versions
     from headgate.registry.ledger import Ledger
 
-    held = list(changes.anchors(versions.client(here), list(domains.NAMES))) if versions.exist(here) else []
+    held = list(changes.anchors(versions.client(here), list(NAMES))) if versions.exist(here) else []
     count = Ledger(here).verify(held)
     words = f"The ledger holds {count:,} entries, each as it was written; {len(held)} anchors elsewhere agree."
     answer({"entries": count, "anchors": len(held)}, as_json, words)
@@ -189,10 +135,9 @@ def registrar(
     """Follow what people change in MLflow, aliases and stages, until Ctrl-C."""
     import logging
 
-    from headgate import domains
     from headgate.registry.registrar import Registrar
 
-    chosen = [domains.get(name).name for name in domain or domains.NAMES]
+    chosen = [get_domain(name).name for name in domain or NAMES]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -201,30 +146,8 @@ def registrar(
     Registrar(settings_module.load(), chosen).run(stopped)
 
 
-def _followed(settings: Settings, domain: str, version: int, started: float) -> float | None:
-    """Seconds until the local endpoint decides with `version`."""
-    import httpx
-
-    from headgate.servers import authorization, running
-
-    address = running(settings).get("headgate")
-    while address and time.monotonic() - started < FOLLOWED_SECONDS:
-        with suppress(httpx.HTTPError):
-            answer = httpx.get(f"{address}/v1/models", headers=authorization(), timeout=5, trust_env=False)
-            models = answer.raise_for_status().json()
-            if any(model["domain"] == domain and model["version"] == version for model in models):
-                return time.monotonic() - started
-        time.sleep(0.05)
-    return None
-
-
 def _moved(entry: "Entry") -> str:
     return f"{entry.from_version or '–'} → {entry.to_version}" if entry.to_version else ""
-
-
-def _not_empty(reason: str) -> None:
-    if not reason.strip():
-        raise UsageError("--reason is empty: whoever reads the ledger at night wants to know why.")
 
 
 def _shown(at: datetime) -> str:

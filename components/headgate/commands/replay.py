@@ -6,6 +6,7 @@ import typer
 
 from headgate import settings as settings_module
 from headgate.commands.options import DomainName, Json, answer, instant
+from headgate.domain import get_domain
 
 
 def replay(
@@ -36,13 +37,12 @@ def replay(
 
     Safe to repeat: what was published holds, a person's ruling is never overturned, live counters are not touched.
     """
-    from headgate.decisions.replay import Asked, Mode
-    from headgate.decisions.replay import replay as run
+    from headgate.decisions.replay import Asked, Mode, replay_decisions
 
     first, end = instant(since), instant(until)
     assert first is not None
     assert end is not None
     chosen = mode or ("recompute" if pending else "logged")  # what was answered by default has no vector
-    asked = Asked(domain, first, end, cast(Mode, chosen), pending, dry_run, out, reason)
-    done = run(settings_module.load(), version, asked)
+    asked = Asked(get_domain(domain), first, end, cast(Mode, chosen), pending, dry_run, out, reason)
+    done = replay_decisions(settings_module.load(), version, asked)
     answer(done, json, done.words())

@@ -20,7 +20,7 @@ def schedule(
     at: Annotated[str, typer.Option(metavar="HH:MM", help="When the daily run begins, UTC.")] = "03:00",
 ) -> None:
     """Retrain every day, catch up on missed days, and serve manual runs to the Prefect UI, until Ctrl-C."""
-    from headgate.schedule import find_sources, serve
+    from headgate.orchestration.deployments import find_sources, serve
 
     try:
         begins = time.fromisoformat(at)

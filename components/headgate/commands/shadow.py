@@ -6,6 +6,7 @@ import typer
 
 from headgate import settings
 from headgate.commands.options import DomainName, Json, answer, instant
+from headgate.domain import get_domain
 
 
 def shadow(
@@ -18,7 +19,7 @@ def shadow(
     json: Json = False,
 ) -> None:
     """What a version would have decided of the live traffic, slice by slice, beside what was decided."""
-    from headgate.decisions.shadow import shadow as run
+    from headgate.decisions.shadow import run_shadow
 
-    report = run(settings.load(), domain, version, instant(since), instant(until))
+    report = run_shadow(settings.load(), get_domain(domain), version, instant(since), instant(until))
     answer(report, json, report.words())

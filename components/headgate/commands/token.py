@@ -19,8 +19,8 @@ def add(
     json: Json = False,
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
+    from headgate.access import tokens
     from headgate.data.datasets import exclusively
-    from headgate.serving import tokens
 
     here = settings.load()
     with exclusively(here, "tokens", wait=5):
@@ -31,7 +31,7 @@ def add(
 @token_app.command("list")
 def list_(json: Json = False) -> None:
     """Who has a token, for what, and since when."""
-    from headgate.serving import tokens
+    from headgate.access import tokens
 
     found = tokens.read(settings.load().tokens_file)
     rows = [{"name": one.name, "scopes": one.scopes, "created": one.created.isoformat()} for one in found]
@@ -42,8 +42,8 @@ def list_(json: Json = False) -> None:
 @token_app.command("remove")
 def remove(name: TokenName) -> None:
     """Take a token away; running servers refuse it a second later."""
+    from headgate.access import tokens
     from headgate.data.datasets import exclusively
-    from headgate.serving import tokens
 
     here = settings.load()
     with exclusively(here, "tokens", wait=5):

@@ -6,6 +6,8 @@ import typer
 
 from headgate import settings
 from headgate.commands.options import DomainName, Json, Out, answer
+from headgate.domain import NAMES, get_domain
+from headgate.errors import UsageError
 
 
 def trace(
@@ -13,9 +15,9 @@ def trace(
     json: Json = False,
 ) -> None:
     """Tell how a decision came about: its version, run and data, what the ledger says, and what corrected it since."""
-    from headgate.decisions.trace import trace as tell
+    from headgate.decisions.trace import trace_decision
 
-    told = tell(settings.load(), decision)
+    told = trace_decision(settings.load(), [get_domain(name) for name in NAMES], decision)
     answer(told, json, told.words())
 
 
@@ -23,15 +25,17 @@ def log_export(
     domain: DomainName,
     out: Out,
     outcomes: Annotated[
-        str | None, typer.Option(help="A folder or s3://bucket/prefix with purchases and refunds in the raw schema.")
+        str | None, typer.Option(help="A folder or s3://bucket/prefix with what came of it in the raw schema.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Write the logged events as raw files to train on; what is there already is brought up to date."""
-    from headgate import domains
     from headgate.data import sources
 
     if outcomes is not None:
         sources.check(outcomes)
-    report = domains.live(domain).export(settings.load(), out, outcomes)
+    export = get_domain(domain).logs.export
+    if export is None:
+        raise UsageError(f"{domain} does not learn from its decision log, so there is nothing to write.")
+    report = export(settings.load(), out, outcomes)
     answer(report, json, report.words())

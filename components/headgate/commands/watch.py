@@ -5,12 +5,16 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headgate import settings
 from headgate.commands.options import Json, answer
+from headgate.domain import NAMES, get_domain
+
+if TYPE_CHECKING:
+    from headgate.domain import Domain
 
 
 def watch(
@@ -19,31 +23,30 @@ def watch(
     json: Json = False,
 ) -> None:
     """Watch the live decisions, and roll back a champion that harms those known to be good, until Ctrl-C."""
-    from headgate import domains
     from headgate.decisions.watch import Watcher
 
     here = settings.load()
     if once:
-        looked = [Watcher(here, domains.get(name).name).look() for name in domain or domains.NAMES]
+        looked = [Watcher(here, get_domain(name)).look() for name in domain or NAMES]
         answer(looked, json, "\n".join(one.words() for one in looked))
         return
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    names = domain or list(domains.NAMES)
+    names = domain or list(NAMES)
     print(f"Watching {', '.join(names)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
-    follow(here, names, stopped)
+    follow(here, [get_domain(name) for name in names], stopped)
 
 
-def follow(here: settings.Settings, names: Sequence[str], stopped: threading.Event) -> None:
+def follow(here: settings.Settings, domains: Sequence["Domain"], stopped: threading.Event) -> None:
     """Look at every domain every few seconds until `stopped` is set. A fault is said once and tried again."""
     from headgate.decisions.watch import PERIOD, Watcher
 
-    watchers = [Watcher(here, name) for name in names]
-    trouble = dict.fromkeys(names, "")
+    watchers = {domain.name: Watcher(here, domain) for domain in domains}
+    trouble = dict.fromkeys(watchers, "")
     while not stopped.is_set():
-        for name, watcher in zip(names, watchers, strict=True):
+        for name, watcher in watchers.items():
             try:
                 looked = watcher.look()
                 for words in (looked.rolled_back, *looked.alerts):

@@ -12,14 +12,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headgate import telemetry
+from headgate.api.problems import Problem
 from headgate.console import files, state
-from headgate.console.doors import COOKIE, Doors, Refused, form, inside, logged_in, same_site, to_login
+from headgate.console.guard import COOKIE, ConsoleGuard, Refused, form, inside, logged_in, same_site, to_login
 from headgate.console.page import PREFIX, Console, Page, aside, ask, environment, partial, render
+from headgate.contract.host import Host
+from headgate.contract.slots import Slots
 from headgate.errors import DataRefused, HeadgateError, UsageError
-from headgate.serving import logs
-from headgate.serving.host import Host
-from headgate.serving.problems import Problem
-from headgate.serving.slots import Slots
 
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
 PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
@@ -38,7 +38,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 T = TypeVar("T")
 
 
-def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: Doors) -> Starlette:
+def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: ConsoleGuard) -> Starlette:
     """The console of `domains` with its own pages and those that they bring, to be mounted at `PREFIX`."""
     own = [
         Page("/", _state(domains, host), title="State"),
@@ -90,7 +90,7 @@ class Guarded:
 
 async def login(request: Request) -> Response:
     """Take a token, and show it from then on by a cookie."""
-    doors: Doors = request.app.state.console.doors
+    doors: ConsoleGuard = request.app.state.console.doors
     if request.method != "POST":
         to, said = inside(request.query_params.get("to", "")), ""
         return render(request, "console/login.html", to=to, said=said) if doors.asked() else RedirectResponse(to, 303)
@@ -168,7 +168,7 @@ def _last_run(domains: Sequence[str], host: Host) -> Handler:
 def _serving(slots: Slots, domain: str) -> dict[str, object]:
     """What this process decides with, and what is wrong with it."""
     loaded, canary = slots.champion(domain), slots.canary(domain)
-    return {"loaded": loaded, "canary": canary, "problem": logs.redact(slots.problem(domain) or "")}
+    return {"loaded": loaded, "canary": canary, "problem": telemetry.redact(slots.problem(domain) or "")}
 
 
 def _one_of(request: Request, domains: Sequence[str]) -> str:
@@ -183,7 +183,7 @@ async def _or_words(work: Awaitable[T]) -> tuple[T | None, str]:
     try:
         return await work, ""
     except HeadgateError as error:
-        return None, logs.redact(str(error))
+        return None, telemetry.redact(str(error))
 
 
 def _words(request: Request, status: int, words: str, headers: dict[str, str] | None = None) -> Response:

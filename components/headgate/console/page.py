@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from headgate.console.doors import Doors
+from headgate.access.tokens import Caller
+from headgate.console.guard import ConsoleGuard
 from headgate.errors import HeadgateError
-from headgate.serving.tokens import Caller
 
 #: Where the console lies in the app that serves.
 PREFIX = "/console"
@@ -59,7 +59,7 @@ class Console:
     """What all pages of one app share."""
 
     environment: Environment
-    doors: Doors
+    doors: ConsoleGuard
     pages: tuple[Page, ...]
     computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(COMPUTING, "console"))
     waiting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WAITING, "console-waits"))

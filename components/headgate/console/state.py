@@ -8,15 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
+from headgate.contract.checks import Check, Verdict
 from headgate.errors import HeadgateError, UsageError
-from headgate.gate.checks import Check, Verdict
-from headgate.outcome import Outcome, last_run
+from headgate.orchestration.outcome import Outcome, last_run
 from headgate.registry import versions
+from headgate.registry.aliases import Aliases, read_aliases
 from headgate.registry.ledger import Entry, Ledger
-from headgate.registry.standing import Standing, standing
+from headgate.registry.ledger_state import LedgerState, state_of
 from headgate.servers import pages
-from headgate.serving import follower
-from headgate.serving.follower import Posts
 from headgate.settings import Settings
 
 #: Where a browser finds MLflow and Prefect while that is not known.
@@ -31,7 +30,7 @@ class Told:
     """What the ledger and the last run say of a domain."""
 
     name: str
-    standing: Standing
+    state_of: LedgerState
     held: Entry | None  # the hold or freeze that is in force
     verdict: Entry | None  # the last one
     refusal: Entry | None  # the last verdict that refused
@@ -46,7 +45,7 @@ def told(settings: Settings, names: Sequence[str]) -> list[Told]:
 
 
 def _of(settings: Settings, name: str, entries: Sequence[Entry]) -> Told:
-    stands = standing(entries)
+    stands = state_of(entries)
     verdicts = [entry for entry in entries if entry.what == "verdict"]
     return Told(
         name,
@@ -59,9 +58,9 @@ def _of(settings: Settings, name: str, entries: Sequence[Entry]) -> Told:
     )
 
 
-def posts(settings: Settings) -> dict[str, Posts]:
+def posts(settings: Settings) -> dict[str, Aliases]:
     """Who holds which alias now, by domain; none where there is no registry. HeadgateError where it does not answer."""
-    return follower.posts(versions.client(settings)) if versions.exist(settings) else {}
+    return read_aliases(versions.client(settings)) if versions.exist(settings) else {}
 
 
 def links(settings: Settings) -> dict[str, str]:

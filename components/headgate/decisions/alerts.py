@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from headgate.outcome import last_run
+from headgate.orchestration.outcome import last_run
 from headgate.registry.ledger import Entry, Ledger
-from headgate.registry.standing import Standing
+from headgate.registry.ledger_state import LedgerState
 from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def redacted(url: str) -> str:
 
 
 def due(
-    settings: Settings, domain: str, entries: Sequence[Entry], at: Standing, as_of: datetime | None, now: datetime
+    settings: Settings, domain: str, entries: Sequence[Entry], at: LedgerState, as_of: datetime | None, now: datetime
 ) -> list[Alert]:
     """What the ledger's `entries` of a domain and its last run give to tell, and was not told.
 
@@ -125,7 +125,7 @@ def _changes(domain: str, entries: Sequence[Entry], now: datetime) -> Iterator[A
             yield Alert(domain, "refusal", f"refusal:{entry.seq}", words, said)
 
 
-def _runs(settings: Settings, domain: str, at: Standing, now: datetime) -> Iterator[Alert]:
+def _runs(settings: Settings, domain: str, at: LedgerState, now: datetime) -> Iterator[Alert]:
     run = last_run(settings, domain)
     if run is None or at.champion is None:
         return
@@ -137,7 +137,7 @@ def _runs(settings: Settings, domain: str, at: Standing, now: datetime) -> Itera
         yield Alert(domain, "missed day", f"missed:{as_of}", words)
 
 
-def _age(domain: str, at: Standing, as_of: datetime | None, now: datetime) -> Iterator[Alert]:
+def _age(domain: str, at: LedgerState, as_of: datetime | None, now: datetime) -> Iterator[Alert]:
     if as_of is not None and now - as_of > OLD:
         words = (
             f"Version {at.champion} decides, and was made of data as of {as_of:%Y-%m-%d}, {(now - as_of).days} days "

@@ -11,22 +11,23 @@ publishes anew, in REPLAY-2, REPLAY-3 and so on, so that no file is ever written
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count, takewhile
 from pathlib import Path
 
 import polars as pl
 
+from headgate.contract.live import DecisionLog
+from headgate.contract.row import INSTANT
 from headgate.data import sources
-from headgate.decisions.reading import INSTANT, RULINGS, corrections_folder
+from headgate.decisions.layout import corrections_folder
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file, sweep
 from headgate.settings import Settings
 
-#: The columns of a correction.
+#: The columns of a correction; what else the domain decides (`DecisionLog.decided`) follows.
 CORRECTION: dict[str, pl.DataType] = {
     "decision_id": pl.String(),
     "corrected_at": INSTANT,  # of two corrections of one decision the newer holds
@@ -34,40 +35,17 @@ CORRECTION: dict[str, pl.DataType] = {
     "bundle": pl.String(),
     "mode": pl.String(),  # logged: on the vector as served; recompute: on one rebuilt in event time
     "slice": pl.String(),
-    "score": pl.Float32(),
-    "threshold": pl.Float32(),  # null: never
-    "against": pl.Boolean(),
-    "before": pl.Boolean(),  # the effective `against` that this changes
-}
-
-#: The columns of a ruling.
-RULING: dict[str, pl.DataType] = {
-    "decision_id": pl.String(),
-    "against": pl.Boolean(),
-    "who": pl.String(),
-    "why": pl.String(),
+    "outcome": pl.String(),
+    "before": pl.String(),  # the outcome that held and that this changes
 }
 
 
-@dataclass(frozen=True)
-class Published:
-    """How many corrections a replay has published in all, and which way they changed a decision."""
-
-    newly_against: int
-    newly_not: int
-
-    @property
-    def rows(self) -> int:
-        """All of them."""
-        return self.newly_against + self.newly_not
-
-
-def publish(settings: Settings, domain: str, replay: str, part: str, changed: pl.DataFrame) -> None:
-    """Write `changed` (`CORRECTION` without `corrected_at`), rows of one part of the log, as one atomic file.
+def publish(settings: Settings, log: DecisionLog, replay: str, part: str, changed: pl.DataFrame) -> None:
+    """Write `changed` (`columns` without `corrected_at`), rows of one part of the log, as one atomic file.
 
     They are newer than all that was published about the part before, even where the clock was set back.
     """
-    home = corrections_folder(settings, domain)
+    home = corrections_folder(settings, log.name)
     before = [
         pl.scan_parquet(path, glob=False).select(pl.col("corrected_at").max()).collect().item()
         for path in home.glob(f"*/{part}.parquet")
@@ -76,17 +54,18 @@ def publish(settings: Settings, domain: str, replay: str, part: str, changed: pl
     target = next(path for path in (f / f"{part}.parquet" for f in _rounds(home, replay)) if not path.exists())
     with atomic_file(target) as draft:
         rows = changed.with_columns(pl.lit(at).cast(INSTANT).alias("corrected_at"))
-        rows.select(pl.col(name).cast(dtype) for name, dtype in CORRECTION.items()).write_parquet(draft)
+        rows.select(pl.col(name).cast(dtype) for name, dtype in columns(log).items()).write_parquet(draft)
 
 
-def published(settings: Settings, domain: str, replay: str) -> Published:
-    """What `replay` has published up to now, whichever process did."""
+def columns(log: DecisionLog) -> dict[str, pl.DataType]:
+    """The columns of a correction of a decision in `log`."""
+    return CORRECTION | {name: log.own[name] for name in log.decided}
+
+
+def published(settings: Settings, domain: str, replay: str) -> int:
+    """How many corrections `replay` has published up to now, whichever process did."""
     files = files_of(settings, domain, replay)
-    if not files:
-        return Published(0, 0)
-    against = pl.col("against")
-    told = pl.scan_parquet(files, glob=False).select(against.sum().alias("on"), (~against).sum().alias("off"))
-    return Published(*told.collect(engine="streaming").row(0))
+    return int(pl.scan_parquet(files, glob=False).select(pl.len()).collect().item()) if files else 0
 
 
 def files_of(settings: Settings, domain: str, replay: str) -> list[Path]:
@@ -100,17 +79,6 @@ def tidy(settings: Settings, domain: str) -> None:
     """Remove what killed replays left half-written. The caller is the only one that publishes."""
     for folder in corrections_folder(settings, domain).glob("*/"):
         sweep(folder)
-
-
-def rule(settings: Settings, domain: str, decisions: Sequence[str], *, against: bool, who: str, why: str) -> Path:
-    """Note a person's ruling on `decisions`: it holds from now on, whatever is replayed. The newest ruling counts."""
-    folder = corrections_folder(settings, domain) / RULINGS
-    names = (f"{datetime.now(UTC) + timedelta(microseconds=n):%Y%m%dT%H%M%S%f}.parquet" for n in count())
-    target = next(folder / name for name in names if not (folder / name).exists())
-    rows = [{"decision_id": one, "against": against, "who": who, "why": why} for one in decisions]
-    with atomic_file(target) as draft:
-        pl.DataFrame(rows, schema=RULING).write_parquet(draft)
-    return target
 
 
 def deliver(settings: Settings, domain: str, replay: str, out: str) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from headgate.contract.live import DecisionLog
 from headgate.decisions.reading import parts
 from headgate.settings import Settings
 
@@ -36,7 +37,7 @@ class Drifted:
 
 
 def drifted(
-    settings: Settings, domain: str, version: int, since: datetime, columns: Sequence[str], day: date
+    settings: Settings, log: DecisionLog, version: int, since: datetime, columns: Sequence[str], day: date
 ) -> list[Drifted]:
     """What moved beyond `MUCH` on the UTC day `day` against the first whole day of the version, the most moved first.
 
@@ -45,7 +46,7 @@ def drifted(
     first = since.astimezone(UTC).date() + timedelta(days=1)
     if first >= day or not columns:
         return []
-    then, now = (_sample(settings, domain, version, columns, one) for one in (first, day))
+    then, now = (_sample(settings, log, version, columns, one) for one in (first, day))
     found = []
     for (name,), rows in now.group_by("slice"):
         before = then.filter(pl.col("slice") == name)
@@ -65,13 +66,13 @@ def psi(reference: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def _sample(settings: Settings, domain: str, version: int, columns: Sequence[str], day: date) -> pl.DataFrame:
+def _sample(settings: Settings, log: DecisionLog, version: int, columns: Sequence[str], day: date) -> pl.DataFrame:
     """Slice and columns of at most about `MOST` rows of the version on `day`, evenly over the day."""
     start = datetime.combine(day, time(), UTC)
     wanted = {name: _column(name) for name in columns}
     kept = pl.DataFrame()
     every = 1
-    for _, rows in parts(settings, domain, start, start + timedelta(days=1)):
+    for _, rows in parts(settings, log, start, start + timedelta(days=1)):
         mine = rows.filter(pl.col("version") == version).select("slice", **wanted).drop_nulls().gather_every(every)
         kept = pl.concat([kept, mine]) if len(kept) else mine
         if len(kept) > MOST:

@@ -8,34 +8,26 @@ from pathlib import Path
 
 import polars as pl
 
-from headgate import domains
-from headgate.decisions import frames
+from headgate.contract.live import DecisionLog
+from headgate.contract.row import COMMON
+from headgate.decisions import segment_format
+from headgate.decisions.layout import (
+    GAPS,
+    SUFFIX,
+    began,
+    corrections_folder,
+    log_folder,
+    open_folder,
+    part_file,
+)
+from headgate.decisions.rulings import RULINGS
 from headgate.files import read_json
 from headgate.settings import Settings
-
-INSTANT = pl.Datetime("us", "UTC")
-
-#: What every domain logs of a decision; its own columns follow.
-COMMON: dict[str, pl.DataType] = {
-    "decision_id": pl.String(),  # unique
-    "decided_at": INSTANT,
-    "version": pl.Int32(),  # 0 where nothing could decide
-    "bundle": pl.String(),
-    "companions": pl.String(),  # ids of mutable inputs that were used; "" if none
-    "role": pl.String(),  # champion, canary, or default: answered by default because nothing could decide
-    "slice": pl.String(),
-    "against": pl.Boolean(),  # decided against: a click invalid, an actual outside its band
-}
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: Clocks of one machine may step; by so much a row may lie outside the time that its part's name says.
 SLACK = timedelta(hours=1)
-
-#: Endings of names: of a segment, and of what is told to be missing from a part.
-SUFFIX, GAPS = ".seg", ".gaps.json"
-
-_STAMP = "%Y%m%dT%H%M%S%f"
 
 
 @dataclass(frozen=True)
@@ -52,13 +44,13 @@ class Gap:
     damaged: int = 0  # bytes
 
 
-def schema(domain: str) -> dict[str, pl.DataType]:
-    """The columns of a logged row of `domain`."""
-    return COMMON | dict(domains.live(domain).logged)
+def schema(log: DecisionLog) -> dict[str, pl.DataType]:
+    """The columns of a row of `log`."""
+    return COMMON | dict(log.own)
 
 
 def parts(
-    settings: Settings, domain: str, since: datetime | None = None, until: datetime | None = None
+    settings: Settings, log: DecisionLog, since: datetime | None = None, until: datetime | None = None
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield (part id, rows decided in [since, until)) part by part, at most some 50,000 rows at once, as `real` ones.
 
@@ -66,29 +58,29 @@ def parts(
     past: folding moves it and keeps id and rows. Parts come in the order in which they began, and the rows of one part
     in the order of `decided_at`; parts of several workers overlap. Parts without such rows are left out.
     """
-    inside = real(domain)
+    inside = real(log)
     if since is not None:
         inside &= pl.col("decided_at") >= since
     if until is not None:
         inside &= pl.col("decided_at") < until
-    for part in listed(settings, domain, since, until):
-        rows = read_part(settings, domain, part, inside)
+    for part in listed(settings, log.name, since, until):
+        rows = read_part(settings, log, part, inside)
         if len(rows):
             yield part, rows
 
 
-def real(domain: str) -> pl.Expr:
+def real(log: DecisionLog) -> pl.Expr:
     """Which logged rows are of people's traffic, and not of a game day.
 
     What counts, compares, learns or corrects reads through `parts` and so leaves game days out: the watch, drift,
     shadows, masks of robots, replays. The export does so by itself. What must know of every row reads `read_part`:
     `find`, since a decision of a game day can be asked for, and the warming of counters, which have counted them.
     """
-    rehearsed = domains.live(domain).rehearsed
+    rehearsed = log.rehearsed
     return pl.lit(True) if rehearsed is None else ~rehearsed
 
 
-def find(settings: Settings, domain: str, decision_id: str) -> tuple[str, pl.DataFrame] | None:
+def find(settings: Settings, log: DecisionLog, decision_id: str) -> tuple[str, pl.DataFrame] | None:
     """The part and the row of one decision; None where the log has none of that id."""
     wanted = pl.col("decision_id") == decision_id
     try:
@@ -96,8 +88,8 @@ def find(settings: Settings, domain: str, decision_id: str) -> tuple[str, pl.Dat
         window: tuple[datetime | None, datetime | None] = (day, day + timedelta(days=1))
     except ValueError:
         window = (None, None)
-    for part in listed(settings, domain, *window):
-        rows = read_part(settings, domain, part, wanted)
+    for part in listed(settings, log.name, *window):
+        rows = read_part(settings, log, part, wanted)
         if len(rows):
             return part, rows
     return None
@@ -108,7 +100,7 @@ def gaps(settings: Settings, domain: str, since: datetime | None = None, until: 
     found: dict[str, Gap] = {}
     for path in open_folder(settings, domain).glob(f"[!.]*{SUFFIX}"):  # first: see `listed`
         with suppress(FileNotFoundError):
-            if gap := gap_in(path, frames.read(path)):
+            if gap := gap_in(path, segment_format.read(path)):
                 found[gap.part] = gap
     for path in log_folder(settings, domain).glob(f"????-??-??/[!.]*{GAPS}"):
         part, told = path.name.removesuffix(GAPS), read_json(path)
@@ -118,14 +110,14 @@ def gaps(settings: Settings, domain: str, since: datetime | None = None, until: 
     return sorted(kept, key=lambda gap: gap.since)
 
 
-def effective(settings: Settings, domain: str, rows: pl.DataFrame, part: str | None = None) -> pl.DataFrame:
+def effective(settings: Settings, log: DecisionLog, rows: pl.DataFrame, part: str | None = None) -> pl.DataFrame:
     """`rows` with the decision that holds now: that of the newest correction, and above all a person's ruling.
 
-    Replaces version, bundle, slice, against and whatever else a correction has, and adds `replay` (String: which
+    Replaces version, bundle, slice, outcome and whatever else a correction has, and adds `replay` (String: which
     replay decided, or null) and `ruled` (Boolean: a person did). With `part`, the part that all `rows` are of, only its
     corrections are read.
     """
-    home = corrections_folder(settings, domain)
+    home = corrections_folder(settings, log.name)
     ids = rows["decision_id"].implode()
     name = "*" if part is None else part
     corrected = [
@@ -144,59 +136,16 @@ def effective(settings: Settings, domain: str, rows: pl.DataFrame, part: str | N
     ruled = [pl.read_parquet(path, glob=False) for path in sorted((home / RULINGS).glob("*.parquet"))]
     if ruled:
         last = pl.concat(ruled, how="diagonal_relaxed").unique("decision_id", keep="last", maintain_order=True)
-        last = last.select("decision_id", "against", ruled=pl.lit(True))
-        held = _put(held, last, ["against", "ruled"])
+        last = last.select("decision_id", "outcome", ruled=pl.lit(True))
+        held = _put(held, last, ["outcome", "ruled"])
     return held
 
-
-#: The folder of people's rulings among the replays'.
-RULINGS = "rulings"
 
 #: What no correction changes.
 FIXED = ("decision_id", "decided_at", "role", "companions")
 
 
-def log_folder(settings: Settings, domain: str) -> Path:
-    """Where the log of `domain` lies."""
-    return settings.home / "log" / domain
-
-
-def open_folder(settings: Settings, domain: str) -> Path:
-    """Where segments lie until they are folded."""
-    return log_folder(settings, domain) / "open"
-
-
-def corrections_folder(settings: Settings, domain: str) -> Path:
-    """Where what was decided again lies: REPLAY/PART.parquet, and rulings/."""
-    return settings.home / "corrections" / domain
-
-
-def part_name(worker: str, began: datetime) -> str:
-    """The id of the part that `worker` began at an instant."""
-    return f"{worker}-{began.astimezone(UTC):{_STAMP}}"
-
-
-def began(part: str) -> datetime:
-    """When a part began, by its id."""
-    return datetime.strptime(part.rpartition("-")[2], _STAMP).replace(tzinfo=UTC)
-
-
-def day_of(part: str) -> date:
-    """The UTC day that a part is folded into."""
-    return began(part).date()
-
-
-def part_file(settings: Settings, domain: str, part: str) -> Path:
-    """Where a part lies once it is folded."""
-    return log_folder(settings, domain) / f"{day_of(part)}" / f"{part}.parquet"
-
-
-def gaps_file(settings: Settings, domain: str, part: str) -> Path:
-    """Where it is told what is missing from a part, if anything is."""
-    return part_file(settings, domain, part).with_suffix(GAPS)
-
-
-def gap_in(path: Path, content: frames.Content) -> Gap | None:
+def gap_in(path: Path, content: segment_format.Content) -> Gap | None:
     """What is missing from the segment at `path`, which holds `content`, if anything is."""
     part = path.stem
     if content.lost.rows:
@@ -221,7 +170,7 @@ def listed(settings: Settings, domain: str, since: datetime | None = None, until
 
 def read_part(
     settings: Settings,
-    domain: str,
+    log: DecisionLog,
     part: str,
     where: pl.Expr | None = None,
     columns: Mapping[str, pl.DataType] | None = None,
@@ -230,8 +179,8 @@ def read_part(
 
     With `columns`, only those of the schema.
     """
-    wanted, chosen = columns or schema(domain), pl.lit(True) if where is None else where
-    folded = part_file(settings, domain, part)
+    wanted, chosen = columns or schema(log), pl.lit(True) if where is None else where
+    folded = part_file(settings, log.name, part)
     for _ in range(2):  # it may be folded while it is looked for
         with suppress(FileNotFoundError):
             scan = pl.scan_parquet(folded, glob=False)
@@ -239,8 +188,8 @@ def read_part(
             kept = {c: pl.col(c).cast(dtype) if c in has else pl.lit(None, dtype) for c, dtype in wanted.items()}
             return scan.filter(chosen).sort("decided_at", maintain_order=True).select(**kept).collect()
         with suppress(FileNotFoundError):
-            content = frames.read(open_folder(settings, domain) / f"{part}{SUFFIX}")
-            rows = frames.table(content, schema(domain)).filter(chosen)
+            content = segment_format.read(open_folder(settings, log.name) / f"{part}{SUFFIX}")
+            rows = segment_format.table(content, schema(log)).filter(chosen)
             return rows.sort("decided_at", maintain_order=True).select(list(wanted))
     return pl.DataFrame(schema=wanted)
 

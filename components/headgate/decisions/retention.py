@@ -6,29 +6,26 @@ by every entry of the ledger that is younger than the limit. Where registry or l
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from headgate import domains
 from headgate.data import datasets, objects
-from headgate.decisions.reading import log_folder
+from headgate.decisions.layout import log_folder
+from headgate.domain import Domain
 from headgate.files import read_json
 from headgate.registry import versions
-from headgate.registry.bundle import CARD, card
+from headgate.registry.bundles import CARD, card
 from headgate.registry.ledger import Ledger
-from headgate.registry.standing import standing
+from headgate.registry.ledger_state import state_of
 from headgate.registry.versions import Version
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-#: Everything.
-ALL = "all"
 
 #: Seconds that a file stays which nothing refers to: it may have been made for a version that is not there yet.
 YOUNG = 86_400.0
@@ -69,22 +66,28 @@ class Collected:
 
 
 def collect(
-    settings: Settings, domain: str, *, keep_days: int, keep_bytes: int | None = None, dry_run: bool = False
+    settings: Settings,
+    domains: Sequence[Domain],
+    *,
+    everything: bool,
+    keep_days: int,
+    keep_bytes: int | None = None,
+    dry_run: bool = False,
 ) -> Collected:
-    """Remove what is older than `keep_days` and what nothing refers to, of `domain` or "all".
+    """Remove what is older than `keep_days` and what nothing refers to, of `domains`.
 
-    Of a log larger than `keep_bytes` its oldest days go too, never today's. Data of versions goes only with "all":
-    versions of all domains share one store. Raises HeadgateError, with nothing removed, where registry or ledger do
-    not answer.
+    Of a log larger than `keep_bytes` its oldest days go too, never today's. Data of versions goes only where `domains`
+    are `everything` there is: versions of all domains share one store. Raises HeadgateError, with nothing removed,
+    where registry or ledger do not answer.
     """
-    names = domains.NAMES if domain == ALL else (domains.get(domain).name,)
+    names = tuple(domain.name for domain in domains)
     with datasets.exclusively(settings, "gc"), datasets.exclusively(settings, "datasets", wait=datasets.LOCK_SECONDS):
-        items = [item for name in names for item in _days(settings, name, keep_days, keep_bytes)]
+        items = [item for domain in domains for item in _days(settings, domain, keep_days, keep_bytes)]
         if versions.exist(settings):
             registry = versions.client(settings)
-            kept = _referred(registry, Ledger(settings), keep_days)
+            kept = _referred(registry, Ledger(settings), names, keep_days)
             items += _bundles(settings, names, kept, keep_days)
-            if domain == ALL:
+            if everything:
                 items += _data(settings, registry, kept)
         if not dry_run:
             for item in items:
@@ -92,13 +95,13 @@ def collect(
         return Collected(tuple(items), dry_run)
 
 
-def _referred(registry: "MlflowClient", ledger: Ledger, keep_days: int) -> list[Version]:
-    """The versions, of every domain, that something refers to."""
+def _referred(registry: "MlflowClient", ledger: Ledger, names: Sequence[str], keep_days: int) -> list[Version]:
+    """The versions of the domains called `names` that something refers to."""
     since = datetime.now(UTC) - timedelta(days=keep_days)
     kept = []
-    for domain in domains.NAMES:
+    for domain in names:
         entries = ledger.entries(domain)
-        now = standing(entries)
+        now = state_of(entries)
         numbers = {*now.line, now.intent.to_version if now.intent else None}
         recent = [entry for entry in entries if datetime.fromisoformat(entry.at) >= since]
         numbers |= {number for entry in recent for number in (entry.from_version, entry.to_version)}
@@ -109,10 +112,12 @@ def _referred(registry: "MlflowClient", ledger: Ledger, keep_days: int) -> list[
     return kept
 
 
-def _days(settings: Settings, domain: str, keep_days: int, keep_bytes: int | None) -> Iterator[Item]:
+def _days(settings: Settings, domain: Domain, keep_days: int, keep_bytes: int | None) -> Iterator[Item]:
     """The days of a log that are too old, or too many; and old days of the raw files that were made of it."""
     today = datetime.now(UTC).date()
-    home = log_folder(settings, domain)
+    name, home = domain.name, log_folder(settings, domain.name)
+    if domain.live and domain.live.log.days is not None:
+        keep_days = min(keep_days, domain.live.log.days)
     days = {date.fromisoformat(folder.name): folder for folder in home.glob("????-??-??")}
     sizes = {day: _weight(folder) for day, folder in days.items()}
     total = sum(sizes.values())
@@ -126,11 +131,11 @@ def _days(settings: Settings, domain: str, keep_days: int, keep_bytes: int | Non
         else:
             continue
         total -= sizes[day]
-        yield Item("log", f"{domain} {day}", str(days[day]), sizes[day], why)
+        yield Item("log", f"{name} {day}", str(days[day]), sizes[day], why)
     for path in sorted((home / "raw").glob("*/????-??-??.parquet")):
         if (today - date.fromisoformat(path.stem)).days > keep_days:
-            name = f"{domain} {path.parent.name} {path.stem}"
-            yield Item("raw", name, str(path), path.stat().st_size, f"older than {keep_days} days")
+            what = f"{name} {path.parent.name} {path.stem}"
+            yield Item("raw", what, str(path), path.stat().st_size, f"older than {keep_days} days")
 
 
 def _bundles(settings: Settings, names: tuple[str, ...], kept: list[Version], keep_days: int) -> Iterator[Item]:

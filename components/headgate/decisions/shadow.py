@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from headgate import domains
+from headgate.contract.checks import Check
+from headgate.contract.predictor import Predictor
+from headgate.decisions.observed import decided_by, watched_rows
 from headgate.decisions.reading import parts
 from headgate.decisions.tally import EVERYTHING
-from headgate.domain import Domain, Predictor
+from headgate.domain import Domain
 from headgate.errors import DataRefused
-from headgate.gate.checks import Check
 from headgate.gate.ratios import difference, ratio
 from headgate.registry import versions
 from headgate.settings import Settings
@@ -22,7 +23,7 @@ from headgate.settings import Settings
 #: How far back is looked where nothing is said.
 DAY = timedelta(days=1)
 
-_SUMS = ("decisions", "against", "would", "newly", "freed", "good", "good_newly", "good_freed")
+_SUMS = ("decisions", "adverse", "would", "newly", "freed", "good", "good_newly", "good_freed")
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Line:
     slice: str
     decisions: int
     units: int
-    against: float  # share, as it was decided
+    adverse: float  # share of adverse decisions, as it was decided
     would: float  # share, as the version would have
     low: float
     high: float
-    newly: int  # decided against by the version alone
+    newly: int  # decided adversely by the version alone
     freed: int  # … by whoever decided alone
     good: int  # decisions on units known to be good, and the same of them
     good_newly: int
@@ -58,11 +59,11 @@ class Shadowed:
         """A table, one line a slice."""
         head = (
             f"{self.domain} version {self.version} beside what was decided from {self.since} to {self.until}\n"
-            f"{'slice':<24}{'decisions':>11}{'against':>9}{'would':>8}  {'difference':<20}{'newly':>8}{'freed':>8}"
+            f"{'slice':<24}{'decisions':>11}{'adverse':>9}{'would':>8}  {'difference':<20}{'newly':>8}{'freed':>8}"
             f"{'good':>9}{'newly':>7}{'freed':>7}"
         )
         rows = [
-            f"{one.slice:<24}{one.decisions:>11,}{one.against:>9.2%}{one.would:>8.2%}  "
+            f"{one.slice:<24}{one.decisions:>11,}{one.adverse:>9.2%}{one.would:>8.2%}  "
             f"{f'{one.low:+.2%} … {one.high:+.2%}':<20}{one.newly:>8,}{one.freed:>8,}"
             f"{one.good:>9,}{one.good_newly:>7,}{one.good_freed:>7,}"
             for one in self.lines
@@ -70,49 +71,47 @@ class Shadowed:
         return "\n".join([head, *rows])
 
 
-def shadow(
-    settings: Settings, domain: str, wanted: str, since: datetime | None = None, until: datetime | None = None
+def run_shadow(
+    settings: Settings, domain: Domain, wanted: str, since: datetime | None = None, until: datetime | None = None
 ) -> Shadowed:
     """The version or alias `wanted` on what was decided in [since, until); the last day, where nothing is said."""
-    chosen = domains.get(domain)
-    version = versions.wanted(settings, domain, wanted)
+    version = versions.wanted(settings, domain.name, wanted)
     until = until or datetime.now(UTC)
     since = since or until - DAY
-    lines = compare(settings, chosen, chosen.load(versions.fetch(version, settings)), since, until)
+    lines = compare(settings, domain, domain.load(versions.fetch(version, settings)), since, until)
     if not lines:
         raise DataRefused(
-            f"The decision log of {domain} has nothing from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} that can "
-            "be decided again: name another time with --from and --to."
+            f"The decision log of {domain.name} has nothing from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} that "
+            "can be decided again: name another time with --from and --to."
         )
     begins, ends = (at.isoformat(timespec="minutes") for at in (since, until))
-    return Shadowed(domain, version.number, begins, ends, tuple(lines))
+    return Shadowed(domain.name, version.number, begins, ends, tuple(lines))
 
 
-def shadow_check(settings: Settings, domain: str, wanted: str) -> Check:
+def shadow_check(settings: Settings, domain: Domain, wanted: str) -> Check:
     """Whether the version was held against enough live decisions since it was made, and harmed few known to be good."""
-    chosen = domains.get(domain)
-    demanded = chosen.limits.shadow_decisions
-    watch = chosen.limits.watch
+    demanded = domain.limits.shadow_decisions
+    watch = domain.limits.watch
     bound = watch.wronged if watch else 1.0
     asked = f"≥ {demanded:,} decisions, ≤ {bound:.1%} of good"
     if not demanded:
-        return Check("change", "shadow", "not judged", "review", "–", "–", f"{domain} asks for no shadow.")
-    version = versions.wanted(settings, domain, wanted)
+        return Check("change", "shadow", "not judged", "review", "–", "–", f"{domain.name} asks for no shadow.")
+    version = versions.wanted(settings, domain.name, wanted)
     made, now = datetime.fromtimestamp(version.created_ms / 1000, UTC), datetime.now(UTC)
-    lines = compare(settings, chosen, chosen.load(versions.fetch(version, settings)), made, now)
+    lines = compare(settings, domain, domain.load(versions.fetch(version, settings)), made, now)
     count = lines[0].decisions if lines else 0
     if count < demanded:
         sentence = (
             f"It was held against {count:,} live decisions since it was made, {demanded:,} are asked for: it waits. "
-            f"`headgate shadow {domain} --version {version.number}` shows them."
+            f"`headgate shadow {domain.name} --version {version.number}` shows them."
         )
         return Check("change", "shadow", "failed", "review", f"{count:,} decisions", asked, sentence)
     whole = lines[0]
     passed = whole.good_high <= bound
     measured = f"{count:,} decisions, ≤ {whole.good_high:.2%} of good"
     sentence = (
-        f"Of {whole.good:,} live decisions on units known to be good it newly decides {whole.good_newly:,} against, "
-        f"{whole.good_high:.2%} at most with 95 % confidence."
+        f"Of its decisions on {whole.good:,} live ones of units known to be good {whole.good_newly:,} are newly "
+        f"adverse, {whole.good_high:.2%} at most with 95 % confidence."
     )
     return Check("change", "shadow", "passed" if passed else "failed", "review", measured, asked, sentence)
 
@@ -120,7 +119,7 @@ def shadow_check(settings: Settings, domain: str, wanted: str) -> Check:
 def compare(settings: Settings, domain: Domain, other: Predictor, since: datetime, until: datetime) -> list[Line]:
     """`other` beside what was decided in [since, until), all traffic first; nothing where nothing can be held."""
     sums = pl.DataFrame()
-    for _, rows in parts(settings, domain.name, since, until):
+    for _, rows in parts(settings, domain.logs.log, since, until):
         decided = rows.filter(pl.col("role") != "default")
         if len(decided):
             sums = _sum([sums, _count(domain, other, decided)])
@@ -133,11 +132,18 @@ def compare(settings: Settings, domain: Domain, other: Predictor, since: datetim
 
 def _count(domain: Domain, other: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
     """Sums by slice and unit of what both decide."""
-    would = domains.live(domain.name).redecide(other, rows)["against"].alias("would")
-    both = domains.live(domain.name).watched(rows).with_columns(would).drop_nulls(["would", "against"])
+    watch, decides = domain.limits.watch, domain.decides
+    others = decided_by(domain, other, rows)
+    both = rows.select(
+        "slice",
+        unit=watched_rows(domain, watch, rows)["unit"] if watch else pl.col("decision_id"),
+        good=watched_rows(domain, watch, rows)["denominator"] > 0 if watch else pl.lit(False),
+        adverse=decides.is_adverse(),
+        would=others.select(decides.is_adverse()).to_series(),
+    ).drop_nulls(["would", "adverse"])
     good = pl.col("good").fill_null(False)
-    newly, freed = pl.col("would") & ~pl.col("against"), pl.col("against") & ~pl.col("would")
-    counted = {"decisions": pl.lit(True), "against": pl.col("against"), "would": pl.col("would")}
+    newly, freed = pl.col("would") & ~pl.col("adverse"), pl.col("adverse") & ~pl.col("would")
+    counted = {"decisions": pl.lit(True), "adverse": pl.col("adverse"), "would": pl.col("would")}
     counted |= {"newly": newly, "freed": freed, "good": good, "good_newly": good & newly, "good_freed": good & freed}
     return both.select("slice", "unit", **{name: value.cast(pl.Int64) for name, value in counted.items()})
 
@@ -149,14 +155,14 @@ def _sum(tables: list[pl.DataFrame]) -> pl.DataFrame:
 def _line(name: str, units: pl.DataFrame) -> Line:
     value = {column: units[column].cast(pl.Float64).to_numpy() for column in _SUMS}
     total = {column: int(units[column].sum()) for column in _SUMS}
-    apart = difference(value["would"], value["decisions"], value["against"], value["decisions"])
+    apart = difference(value["would"], value["decisions"], value["adverse"], value["decisions"])
     low, high = apart.interval(0.95)
     harmed = ratio(value["good_newly"], value["good"], share=True)
     return Line(
         name,
         total["decisions"],
         len(units),
-        total["against"] / total["decisions"],
+        total["adverse"] / total["decisions"],
         total["would"] / total["decisions"],
         low,
         high,

@@ -46,22 +46,24 @@ class State:
         return State(day, champion, previous, since, known=known)
 
     def add(self, part: str, upto: datetime, watched: pl.DataFrame, before: pl.Series, after: int) -> "State":
-        """With the new decisions of a part up to an instant: `watched` as the contract's, of good units alone.
+        """With the new decisions of a part up to an instant: observations `watched` of good units alone.
 
-        `before` is what the version before would have decided.
+        `before` is whether what the version before would have decided is adverse.
         """
-        fresh = watched.filter(pl.col("good")).select("unit", day=pl.lit(self.day, pl.Date)).unique("unit")
+        fresh = watched.filter(pl.col("denominator") > 0).select("unit", day=pl.lit(self.day, pl.Date)).unique("unit")
         fresh = fresh.join(self.known, on=("unit", "day"), how="anti")
-        units = tally.add(self.units, watched.select("slice", "unit", "against", before=before), after)
+        units = tally.add(
+            self.units, watched.select("slice", "unit", adverse=pl.col("numerator") > 0, before=before), after
+        )
         return replace(
             self, seen={**self.seen, part: upto}, units=units, known=pl.concat([self.known, fresh]).rechunk()
         )
 
     def good(self, watched: pl.DataFrame) -> pl.Series:
-        """Which rows [n] are of units known to be good: now, or lately where nothing is known of them now."""
-        now = watched["good"].fill_null(False)
-        lately = pl.concat([self.known["unit"], watched["unit"].filter(now)]).unique()
-        return watched["good"].fill_null(watched["unit"].is_in(lately.implode()))
+        """Which observations [n] are of units known to be good: now, or lately where nothing is known of them now."""
+        now = watched["denominator"] > 0
+        lately = pl.concat([self.known["unit"], watched["unit"].filter(now.fill_null(False))]).unique()
+        return now.fill_null(watched["unit"].is_in(lately.implode()))
 
     def save(self, folder: Path) -> None:
         """Write the state in place of the one that is there; what no look will ask for again is left out."""

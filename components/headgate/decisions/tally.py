@@ -5,8 +5,8 @@ from math import exp
 
 import polars as pl
 
+from headgate.contract.limits import Watch
 from headgate.decisions import sequential
-from headgate.domain import Watch
 
 #: The slice of everything. A domain may pool sparse slices under "all", so it is none of those names.
 EVERYTHING = "all slices"
@@ -15,8 +15,8 @@ EVERYTHING = "all slices"
 TALLY: dict[str, pl.DataType] = {
     "slice": pl.String(),
     "unit": pl.String(),
-    "against": pl.Int32(),  # decisions against it
-    "net": pl.Int32(),  # those, minus what the version before would have decided against it
+    "adverse": pl.Int32(),  # adverse decisions about it
+    "net": pl.Int32(),  # those, minus what the version before would have made about it
     "side": pl.Int8(),  # 1 newly wronged, -1 freed, whichever it was first; 0 neither
 }
 
@@ -64,18 +64,18 @@ def empty() -> pl.DataFrame:
 
 
 def add(tally: pl.DataFrame, seen: pl.DataFrame, after: int) -> pl.DataFrame:
-    """`tally` with the decisions in `seen`, in their order: slice, unit, against, before (null where it is not known).
+    """`tally` with the decisions in `seen`, in their order: slice, unit, adverse, before (null where it is not known).
 
     `after` as in `Watch`.
     """
     both = pl.concat([seen, seen.with_columns(slice=pl.lit(EVERYTHING))])
-    change = pl.col("against").cast(pl.Int32) - pl.col("before").fill_null(pl.col("against")).cast(pl.Int32)
+    change = pl.col("adverse").cast(pl.Int32) - pl.col("before").fill_null(pl.col("adverse")).cast(pl.Int32)
     both = both.with_columns(change=change).join(
         tally.select("slice", "unit", start="net"), on=("slice", "unit"), how="left", maintain_order="left"
     )
     running = pl.col("start").fill_null(0) + pl.col("change").cum_sum()
     new = both.group_by("slice", "unit", maintain_order=True).agg(
-        pl.col("against").sum().cast(pl.Int32),
+        pl.col("adverse").sum().cast(pl.Int32),
         net=pl.col("change").sum().cast(pl.Int32),
         side=running.filter(running.abs() >= after).first().sign().fill_null(0).cast(pl.Int8),
     )
@@ -83,13 +83,13 @@ def add(tally: pl.DataFrame, seen: pl.DataFrame, after: int) -> pl.DataFrame:
     return (
         pl.concat([tally, new])
         .group_by("slice", "unit", maintain_order=True)
-        .agg(pl.col("against").sum(), pl.col("net").sum(), first_side)
+        .agg(pl.col("adverse").sum(), pl.col("net").sum(), first_side)
     )
 
 
 def findings(tally: pl.DataFrame, watch: Watch) -> list[Finding]:
     """The tests of all traffic and of the slices, in the order in which these were first seen."""
-    wronged = (pl.col("against") >= watch.after).sum()
+    wronged = (pl.col("adverse") >= watch.after).sum()
     counts = tally.group_by("slice", maintain_order=True).agg(
         units=pl.len(), wronged=wronged, worse=(pl.col("side") > 0).sum(), better=(pl.col("side") < 0).sum()
     )

@@ -1,13 +1,17 @@
 """How one decision came about: the row that was logged, its version, what the ledger says of it, what changed it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from headgate import domains
-from headgate.decisions.reading import COMMON, RULINGS, corrections_folder, effective, find
+from headgate.contract.row import COMMON
+from headgate.decisions.layout import corrections_folder
+from headgate.decisions.reading import effective, find
+from headgate.decisions.rulings import RULINGS
+from headgate.domain import Domain
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
@@ -15,7 +19,7 @@ from headgate.settings import Settings
 
 
 @dataclass(frozen=True)
-class Trace:
+class Traced:
     """All that is known about one decision."""
 
     domain: str
@@ -25,15 +29,15 @@ class Trace:
     data: str  # the data version
     ledger: list[dict[str, Any]]  # entries about the version, oldest first
     corrections: list[dict[str, Any]]  # oldest first; a person's ruling is the last
-    holds: bool  # whether it is decided against, as of now
-    noticed: str
+    holds: str  # the outcome, as of now
+    outcomes: dict[str, str]  # in words
 
     def words(self) -> str:
         """The story, from the decision to what holds now."""
         row = self.decision
         own = {name: value for name, value in row.items() if name not in COMMON and not isinstance(value, list)}
         facts = {
-            "decided": f"{self._ruled(row['against'])}, slice {row['slice'] or 'none'}, as {row['role']}",
+            "decided": f"{self._told(row['outcome'])}, slice {row['slice'] or 'none'}, as {row['role']}",
             "version": f"{row['version']}, bundle {row['bundle']}",
             "run": self.run_id or "unknown: neither ledger nor registry tells",
             "data": self.data or "unknown",
@@ -46,41 +50,44 @@ class Trace:
         for one in self.corrections:
             by = f"ruled by {one.get('who')}" if one["by"] == RULINGS else f"replay {one['by']}"
             when = f"{_at(one['corrected_at'])} " if one.get("corrected_at") else ""
-            lines.append(f"Corrected {when}({by}): {self._ruled(one['against'])}. {one.get('why') or ''}".rstrip())
-        lines.append(f"Now: {self._ruled(self.holds)}.")
+            lines.append(f"Corrected {when}({by}): {self._told(one['outcome'])}. {one.get('why') or ''}".rstrip())
+        lines.append(f"Now: {self._told(self.holds)}.")
         return "\n".join(lines)
 
-    def _ruled(self, against: bool | None) -> str:
-        return self.noticed if against else f"not {self.noticed}"
+    def _told(self, outcome: str | None) -> str:
+        return self.outcomes.get(outcome or "", outcome or "not decided")
 
 
-def trace(settings: Settings, decision_id: str) -> Trace:
-    """The story of `decision_id`, of whatever domain; raises UsageError where no log has it."""
-    for name in domains.NAMES:
-        found = find(settings, name, decision_id)
+def trace_decision(settings: Settings, domains: Sequence[Domain], decision_id: str) -> Traced:
+    """The story of `decision_id`, of whichever of `domains`; raises UsageError where no log has it.
+
+    Columns that the domain hides are left out.
+    """
+    for domain in domains:
+        found = find(settings, domain.live.log, decision_id) if domain.live else None
         if found is not None:
-            return _told(settings, name, *found)
+            return _told(settings, domain, *found)
     raise UsageError(
         f"No log in {settings.home / 'log'} has the decision {decision_id!r}: check the id, HEADGATE_HOME, and whether "
         "`headgate gc` has removed that day."
     )
 
 
-def _told(settings: Settings, domain: str, part: str, row: pl.DataFrame) -> Trace:
-    decision = row.row(0, named=True)
-    about = _entries(settings, domain, decision["version"])
+def _told(settings: Settings, domain: Domain, part: str, row: pl.DataFrame) -> Traced:
+    name, decision = domain.name, row.drop(domain.logs.log.hidden).row(0, named=True)
+    about = _entries(settings, name, decision["version"])
     made = next((e for e in reversed(about) if e.to_version == decision["version"] and e.run_id), None)
-    run_id, data = (made.run_id, made.data) if made else _registered(settings, domain, decision["version"])
-    return Trace(
-        domain,
+    run_id, data = (made.run_id, made.data) if made else _registered(settings, name, decision["version"])
+    return Traced(
+        name,
         decision,
         part,
         run_id,
         data,
         [asdict(entry) for entry in about],
-        _corrections(settings, domain, part, decision["decision_id"]),
-        bool(effective(settings, domain, row, part)["against"][0]),
-        domains.get(domain).noticed,
+        _corrections(settings, name, part, decision["decision_id"]),
+        effective(settings, domain.logs.log, row, part)["outcome"][0],
+        dict(domain.decides.words),
     )
 
 

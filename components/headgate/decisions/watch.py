@@ -3,7 +3,7 @@
 Each look counts the decisions that are new since the last one, decides those on units known to be good once more with
 the version before, on the same inputs, and asks the sequential tests. Where one of them shows harm that the version
 before would not do, the champion is rolled back and the domain held: once, until a person releases it. Harm that a
-rollback would not cure, and everything else, is told to people (`alerts`). The rate of decisions against plays no part:
+rollback would not cure, and everything else, is told to people (`alerts`). The rate of adverse decisions plays no part:
 attacks raise it too.
 
 Tests begin anew with every UTC day and every change of champion, so their level is that of a day; what is too slight to
@@ -14,26 +14,25 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headgate import domains
+from headgate.contract.limits import Watch
+from headgate.contract.predictor import Predictor
 from headgate.decisions import alerts, tally
 from headgate.decisions.alerts import WHO, Alert
 from headgate.decisions.drift import drifted
 from headgate.decisions.latency import Latency
+from headgate.decisions.observed import decided_by, watched_rows
 from headgate.decisions.reading import parts
 from headgate.decisions.state import State
 from headgate.decisions.tally import Finding
+from headgate.domain import Domain
 from headgate.errors import HeadgateError
 from headgate.registry import changes, versions
 from headgate.registry.ledger import Ledger
-from headgate.registry.standing import Standing, standing
+from headgate.registry.ledger_state import LedgerState, state_of
 from headgate.settings import Settings
-
-if TYPE_CHECKING:
-    from headgate.domain import Predictor, Watch
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +68,14 @@ class Watcher:
     """Watches one domain. Looks are cheap: what was counted and the version before stay in memory between them."""
 
     def __init__(
-        self, settings: Settings, domain: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, settings: Settings, domain: Domain, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         """`now` is this instant, with a zone."""
-        self._settings, self._domain, self._now = settings, domains.get(domain), now
+        self._settings, self._domain, self._now = settings, domain, now
         self._ledger = Ledger(settings)
-        self._folder = settings.home / "watch" / domain
+        self._folder = settings.home / "watch" / domain.name
         self._state = State.load(self._folder)
-        self._latency = Latency(settings, domain)
+        self._latency = Latency(settings, domain.name)
         self._loaded: tuple[int, Predictor] | None = None  # the version before
         self._as_of: tuple[int, datetime | None] | None = None  # of the champion's data
 
@@ -84,33 +83,33 @@ class Watcher:
         """Count what is new, act on what it shows, tell what there is to tell. Looking again does nothing more."""
         name, watch = self._domain.name, self._domain.limits.watch
         entries = self._ledger.entries(name)
-        where = standing(entries)
+        where = state_of(entries)
         looked = Looked(name, where.champion)
         if where.champion is not None and watch is not None:
             since = datetime.fromisoformat(next(one.at for one in reversed(entries) if one.what == "changed"))
             looked = self._act(watch, where, self._count(watch, where.champion, where.previous, since))
         entries = self._ledger.entries(name)
-        facts = alerts.due(self._settings, name, entries, standing(entries), self._made_as_of(where), self._now())
+        facts = alerts.due(self._settings, name, entries, state_of(entries), self._made_as_of(where), self._now())
         known = alerts.told(entries)
         return self._tell(looked, *facts, *(one for one in self._latency.look(self._now()) if one.key not in known))
 
-    def _count(self, watch: "Watch", champion: int, previous: int | None, since: datetime) -> Looked:
+    def _count(self, watch: Watch, champion: int, previous: int | None, since: datetime) -> Looked:
         """Count the new decisions, day by day up to the newest that has any."""
         first = self._state or State(max(since, self._now()).date(), champion, previous, since)
         state = first.at(max(first.day, since.date()), champion, previous, since)
         rows, later = 0, True
         while later:
             later = False
-            for part, found in parts(self._settings, self._domain.name, state.opens, self._now() + AHEAD):
+            for part, found in parts(self._settings, self._domain.logs.log, state.opens, self._now() + AHEAD):
                 mine = found.filter(pl.col("version") == champion, pl.col("role") != "default")
                 mine = mine.filter(pl.col("decided_at") > state.seen.get(part, datetime.min.replace(tzinfo=UTC)))
                 today = mine.filter(pl.col("decided_at").dt.date() == state.day)
                 later = later or len(today) < len(mine)
                 if len(today):
                     rows += len(today)
-                    watched = domains.live(self._domain.name).watched(today)
+                    watched = watched_rows(self._domain, watch, today)
                     good = state.good(watched)
-                    before = self._before(previous, today.filter(good))
+                    before = self._before(watch, previous, today.filter(good))
                     upto = today["decided_at"][-1]
                     state = state.add(part, upto, watched.filter(good), before, watch.after)
             if later:
@@ -121,20 +120,26 @@ class Watcher:
             self._state = state
         return Looked(self._domain.name, champion, state.day, rows, tuple(tally.findings(state.units, watch)))
 
-    def _before(self, previous: int | None, rows: pl.DataFrame) -> pl.Series:
-        """What the version before would have decided; null where it cannot be asked."""
+    def _before(self, watch: Watch, previous: int | None, rows: pl.DataFrame) -> pl.Series:
+        """Whether the version before would have wronged each of `rows`; null where it cannot be asked."""
         try:
             if previous is not None and (self._loaded is None or self._loaded[0] != previous):
                 version = versions.wanted(self._settings, self._domain.name, str(previous))
                 self._loaded = previous, self._domain.load(versions.fetch(version, self._settings))
         except HeadgateError as error:
             log.error("%s is not held against version %s: %s", self._domain.name, previous, error)
-        if previous is None or self._loaded is None or self._loaded[0] != previous:
+        if (
+            previous is None
+            or self._loaded is None
+            or self._loaded[0] != previous
+            or self._domain.logs.redecide is None
+        ):
             return pl.Series([None] * len(rows), dtype=pl.Boolean)
-        decided: pl.Series = domains.live(self._domain.name).redecide(self._loaded[1], rows)["against"]
-        return decided
+        others = decided_by(self._domain, self._loaded[1], rows)
+        wronged = watched_rows(self._domain, watch, others)["numerator"] > 0
+        return wronged.set(others["outcome"].is_null(), None)
 
-    def _act(self, watch: "Watch", where: Standing, looked: Looked) -> Looked:
+    def _act(self, watch: Watch, where: LedgerState, looked: Looked) -> Looked:
         """Roll back where a finding calls for it; else tell of it, once."""
         shown = [finding for finding in looked.findings if finding.harm]
         if not shown or looked.version is None:
@@ -153,11 +158,11 @@ class Watcher:
         key = f"harm:{looked.version}:{looked.day}:{worst.slice}"
         return self._tell(looked, Alert(looked.domain, "harm", key, f"{words} {reason}: a person should look."))
 
-    def _roll_back(self, where: Standing, words: str) -> bool:
+    def _roll_back(self, where: LedgerState, words: str) -> bool:
         """Roll back to the version that was held against; False where it is not what a rollback would go back to."""
         registry = versions.client(self._settings)
-        with changes.office(registry, self._ledger, self._domain.name) as at:
-            now = at.standing()
+        with changes.change_session(registry, self._ledger, self._domain.name) as at:
+            now = at.ledger_state()
             target = changes.fallback(at, now)
             if now.champion != where.champion or target is None or target.number != where.previous:
                 return False
@@ -165,10 +170,10 @@ class Watcher:
         log.warning("%s is rolled back: %s", self._domain.name, words)
         return True
 
-    def _ended(self, watch: "Watch", state: State) -> None:
+    def _ended(self, watch: Watch, state: State) -> None:
         """A day is over: has anything drifted?"""
         name, version = self._domain.name, state.champion
-        moved = drifted(self._settings, name, version, state.since, watch.drifting, state.day)
+        moved = drifted(self._settings, self._domain.logs.log, version, state.since, watch.drifting, state.day)
         if moved:
             worst = "; ".join(f"{one.column} in {one.slice} (PSI {one.psi:.2f})" for one in moved[:5])
             words = f"On {state.day} {len(moved)} distributions were far from version {version}'s first day: {worst}."
@@ -180,7 +185,7 @@ class Watcher:
         new = [alerts.tell(self._settings, self._ledger, fact) for fact in facts if fact.key not in known]
         return replace(looked, alerts=(*looked.alerts, *(entry.why for entry in new)))
 
-    def _made_as_of(self, where: Standing) -> datetime | None:
+    def _made_as_of(self, where: LedgerState) -> datetime | None:
         """As of when the champion's data was; None where the registry does not say."""
         if where.champion is not None and (self._as_of is None or self._as_of[0] != where.champion):
             try:

@@ -2,172 +2,157 @@
 
 import multiprocessing
 import os
-import shutil
 import signal
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from headgate.drills.world import NAME, NotAsPromised, Scratch, World, promise, scratch, variant
+from headgate.drills.world import NotAsPromised, Scratch, World, environment, promise
 from headgate.errors import HeadgateError
-from headgate.registry import bundle as bundles
-from headgate.registry import changes, databases, versions
+from headgate.operations.restore import backup_drill
+from headgate.registry import changes, versions
 from headgate.registry.ledger import Ledger
-from headgate.registry.standing import Standing, standing
+from headgate.registry.ledger_state import state_of
 from headgate.registry.versions import without_stage_warnings
-from headgate.restore import backup_drill
 from headgate.servers import mlflow_server, up
 from headgate.settings import Settings
 
 
-def corrupt_bundle(world: World, taken_out: bool) -> str:
+def corrupt_bundle(world: World) -> str:
     """A version's file is damaged where it lies; a person promotes it."""
-    with scratch() as here:
-        good, other = here.register(world.good), here.register(_stricter(world, here))
+    with world.scratch() as here:
+        good, other = (
+            here.register(world.good),
+            here.register(here.variant("stricter", world.rehearsal.stricter, world.good)),
+        )
         here.promote(good)
         slots, follower = here.serve()
         damaged = here.settings.mlflow_home / "artifacts" / other.run_id / "artifacts" / "bundle" / "thresholds.json"
         damaged.write_bytes(damaged.read_bytes().replace(b"0.", b"1.", 1))
         _alias(here, other.number)
         here.look()
-        unchecked = mock.patch.object(bundles, "verify", side_effect=lambda folder, _=None: bundles.bundle_id(folder))
-        untried = mock.patch("headgate.serving.follower.agrees", return_value=0)
-        with unchecked if taken_out else nullcontext(), untried if taken_out else nullcontext():
-            follower.look()
-        decides = slots.champion(NAME)
+        follower.look()
+        decides = slots.champion(here.name)
         promise(decides is not None and decides.version == good.number, "a damaged bundle decides")
-        said = slots.problem(NAME) or ""
+        said = slots.problem(here.name) or ""
         promise("thresholds.json" in said, f"the damaged file is not named ({said})")
-        with changes.office(versions.client(here.settings), here.ledger, NAME) as at:
+        with changes.change_session(versions.client(here.settings), here.ledger, here.name) as at:
             changes.rollback(at, None, who="a drill", why="the bundle is damaged")
         follower.look()
-        promise(slots.problem(NAME) is None, "serving does not recover after the rollback")
+        promise(slots.problem(here.name) is None, "serving does not recover after the rollback")
         return "thresholds.json was named, version 1 went on deciding, and a rollback ended the alarm"
 
 
-def forged_tag(world: World, taken_out: bool) -> str:
+def forged_tag(world: World) -> str:
     """A version that the gate refused gets the tags of a passed one, and the alias."""
-    with scratch() as here:
-        good, bad = here.register(world.good), here.register(_stricter(world, here), "refused")
+    with world.scratch() as here:
+        good, bad = (
+            here.register(world.good),
+            here.register(here.variant("stricter", world.rehearsal.stricter, world.good), "refused"),
+        )
         here.promote(good)
         slots, follower = here.serve()
-        versions.client(here.settings).set_model_version_tag(NAME, str(bad.number), versions.TAG_RULING, "passed")
+        versions.client(here.settings).set_model_version_tag(here.name, str(bad.number), versions.TAG_RULING, "passed")
         _alias(here, bad.number)
-        believed = mock.patch.object(Standing, "may_serve", return_value=True)
-        with believed if taken_out else nullcontext():
-            here.look()
-            follower.look()
-        decides = slots.champion(NAME)
+        here.look()
+        follower.look()
+        decides = slots.champion(here.name)
         promise(decides is not None and decides.version == good.number, "a refused version decides")
         promise(here.champion() == good.number, "the alias was not put back")
         promise(bool(here.entries("refused")), "the ledger does not tell of it")
         return "the alias was put back, the refused version never decided, and the ledger tells of it"
 
 
-def registry_down(world: World, taken_out: bool) -> str:
+def registry_down(world: World) -> str:
     """MLflow's server is killed; a serving process goes on, and another is restarted meanwhile."""
-    with scratch() as here:
+    with world.scratch() as here:
         here.promote(here.register(world.good))
         server = mlflow_server(here.settings)
         away = replace(here.settings, tracking_uri=server.url)
         with up(here.settings, [server]):
             slots, follower = here.serve(away)
-            before = slots.champion(NAME)
+            before = slots.champion(here.name)
             promise(before is not None, "nothing is served before the outage")
-        with mock.patch.dict(os.environ, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}):
+        with environment({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}):
             follower.look()
-            promise(slots.champion(NAME) is before, "a version that was loaded stops deciding")
-            if taken_out:
-                shutil.rmtree(here.settings.home / "serving")
+            promise(slots.champion(here.name) is before, "a version that was loaded stops deciding")
             restarted, _ = here.serve(away)
-        decides = restarted.champion(NAME)
+        decides = restarted.champion(here.name)
         promise(decides is not None and decides.version == 1, "a process that restarts has nothing to decide with")
-        promise("not following" in (restarted.problem(NAME) or ""), "it does not say that it follows nothing")
+        promise("not following" in (restarted.problem(here.name) or ""), "it does not say that it follows nothing")
         with up(here.settings, [replace(server)]):
             follower.look()
-            promise(slots.problem(NAME) is None, "it does not follow again")
+            promise(slots.problem(here.name) is None, "it does not follow again")
         return "it went on deciding, a restart served what was served last and said so, and it followed again"
 
 
-def kill_promote(world: World, taken_out: bool) -> str:
+def kill_promote(world: World) -> str:
     """The process that promotes a version is killed after its first write to the registry."""
-    with scratch() as here:
+    with world.scratch() as here:
         here.promote(here.register(world.good))
-        other = here.register(_stricter(world, here))
-        child = multiprocessing.get_context("spawn").Process(target=_promote_and_die, args=(here.settings, other))
+        other = here.register(here.variant("stricter", world.rehearsal.stricter, world.good))
+        child = multiprocessing.get_context("spawn").Process(
+            target=_promote_and_die, args=(here.settings, here.name, other)
+        )
         child.start()
         child.join(120)
         promise(child.exitcode == -signal.SIGKILL, "the drill did not kill the process where it should")
-        promise(standing(here.ledger.entries(NAME)).intent is not None, "the intent was not written first")
-        if not taken_out:
-            with here.ledger.lease(f"registry/{NAME}"):
-                pass  # the dead process's lease runs out
-            here.look()
+        promise(state_of(here.ledger.entries(here.name)).intent is not None, "the intent was not written first")
+        with here.ledger.lease(f"registry/{here.name}"):
+            pass  # the dead process's lease runs out
+        here.look()
         _agree(here, other.number)
         return f"the registrar finished what was begun: version {other.number} decides, and the ledger verifies"
 
 
-def stage_flip(world: World, taken_out: bool) -> str:
+def stage_flip(world: World) -> str:
     """A person rolls back by moving an older version to Production, with MLflow's default: nothing is archived."""
-    with scratch() as here:
-        old, new = here.register(world.good), here.register(_stricter(world, here))
+    with world.scratch() as here:
+        old, new = (
+            here.register(world.good),
+            here.register(here.variant("stricter", world.rehearsal.stricter, world.good)),
+        )
         here.promote(old)
         here.promote(new)
         slots, follower = here.serve()
         registry = versions.client(here.settings)
         with without_stage_warnings():
-            registry.transition_model_version_stage(NAME, str(old.number), "Production")
-        if not taken_out:
-            here.look()
+            registry.transition_model_version_stage(here.name, str(old.number), "Production")
+        here.look()
         follower.look()
-        decides = slots.champion(NAME)
+        decides = slots.champion(here.name)
         promise(decides is not None and decides.version == old.number, "serving does not follow the stage")
         _agree(here, old.number)
-        promise(standing(here.ledger.entries(NAME)).held() is not None, "automatic promotion is not held")
+        promise(state_of(here.ledger.entries(here.name)).held() is not None, "automatic promotion is not held")
         return "alias, stages, serving and ledger agree on the older version, and the domain is held"
 
 
-def lost_state(world: World, taken_out: bool) -> str:
+def lost_state(world: World) -> str:
     """The whole state folder is lost, and a backup is brought back elsewhere."""
-    with scratch() as here:
+    with world.scratch() as here:
         here.promote(here.register(world.good))
-        forgotten = mock.patch.object(databases, "move", return_value=None)
         try:
-            with forgotten if taken_out else nullcontext():
-                backup_drill(here.settings)
+            backup_drill(here.settings)
         except HeadgateError as error:
             raise NotAsPromised(f"Not as promised: {error}") from error
         return "version 1 decides in the restored state, its bundle verified; a backup with a flipped bit was refused"
 
 
-def _stricter(world: World, here: Scratch) -> Path:
-    """Another sound bundle: thresholds a little higher."""
-
-    def raised(thresholds: dict[str, Any]) -> None:
-        for leaf in thresholds.values():
-            leaf["threshold"] = min(1.0, (leaf["threshold"] or 1.0) * 1.01)
-
-    here.settings.home.mkdir(parents=True, exist_ok=True)
-    return variant(world.good, here.settings.home / "stricter", raised)
-
-
 def _alias(here: Scratch, number: int) -> None:
     """What a person does in MLflow."""
-    versions.client(here.settings).set_registered_model_alias(NAME, versions.CHAMPION, str(number))
+    versions.client(here.settings).set_registered_model_alias(here.name, versions.CHAMPION, str(number))
 
 
 def _agree(here: Scratch, number: int) -> None:
     """Exactly one champion, the same by alias, by stage and by the ledger, and a ledger that verifies."""
     registry = versions.client(here.settings)
-    known = versions.all_versions(registry, NAME)
-    now = standing(here.ledger.entries(NAME))
+    known = versions.all_versions(registry, here.name)
+    now = state_of(here.ledger.entries(here.name))
     promise(now.intent is None, "a change is half made")
     promise(here.champion() == now.champion == number, "the alias and the ledger do not agree")
     produced = [version.number for version in known if version.stage == "Production"]
     promise(produced == [number], f"in Production stand {produced}")
-    here.ledger.verify(changes.anchors(registry, [NAME]))
+    here.ledger.verify(changes.anchors(registry, [here.name]))
 
 
 class _Dying:
@@ -188,7 +173,7 @@ class _Dying:
         return write
 
 
-def _promote_and_die(settings: Settings, version: versions.Version) -> None:
+def _promote_and_die(settings: Settings, name: str, version: versions.Version) -> None:
     dying: Any = _Dying(versions.client(settings))
-    with suppress(Exception), changes.office(dying, Ledger(settings), NAME, seconds=1.0) as at:
+    with suppress(Exception), changes.change_session(dying, Ledger(settings), name, seconds=1.0) as at:
         changes.make_champion(at, version, who="a drill", why="It passed.")

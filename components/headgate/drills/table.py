@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headgate.domain import late
+from headgate.domain import Domain, late
 from headgate.errors import HeadgateError, UsageError
 
 
 @dataclass(frozen=True)
 class Drill:
-    """A disaster, what is promised of it, and what would break the promise if it were taken out."""
+    """A disaster, what is promised of it, and what keeps the promise."""
 
     name: str
     disaster: str
     promised: str
     mechanism: str
-    run: Callable[..., str]  # (world, taken out) → what was seen; raises NotAsPromised
+    run: Callable[..., str]  # (world) → what was seen; raises NotAsPromised
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ DRILLS: dict[str, Drill] = {
         _drill(
             "label-outage",
             "days",
-            "the purchases of six hours are lost",
+            "the labels of six hours are lost",
             "the day is refused and its hours are named; the champion stays",
             "the expectations",
         ),
         _drill(
             "poisoned-day",
             "days",
-            "most purchases of some days are ascribed to robots",
+            "most labels of some days are given to whom they do not belong",
             "no version that learned it is promoted",
             "the expectations and the gate",
         ),
@@ -110,8 +110,8 @@ DRILLS: dict[str, Drill] = {
         _drill(
             "attack-is-no-fault",
             "traffic",
-            "robots click four times as much",
-            "the sound version that catches them is not rolled back",
+            "adverse decisions are rightly many more, as in an attack",
+            "the sound version that makes them is not rolled back",
             "judging by those who are known to be good",
         ),
     )
@@ -128,15 +128,15 @@ def chosen(name: str) -> list[Drill]:
     return [DRILLS[name]]
 
 
-def rehearse(drills: list[Drill], folder: Path, *, taken_out: bool = False) -> Iterator[Drilled]:
-    """Run `drills` in a world below `folder`, which is made if it is not there; yields how each ended."""
+def rehearse(domain: Domain, drills: list[Drill], folder: Path) -> Iterator[Drilled]:
+    """Run `drills` in a world of `domain` below `folder`, which is made if it is not there; yields how each ended."""
     from headgate.drills.world import build
 
-    world = build(folder)
+    world = build(domain, folder)
     for drill in drills:
         start = time.perf_counter()
         try:
-            seen, passed = drill.run(world, taken_out), True
+            seen, passed = drill.run(world), True
         except HeadgateError as error:
             seen, passed = str(error), False
         yield Drilled(drill.name, passed, time.perf_counter() - start, seen)

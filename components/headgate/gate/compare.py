@@ -6,15 +6,12 @@ slice of everything.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-from headgate.gate.checks import Check
+from headgate.contract.checks import Check
+from headgate.contract.limits import Comparison, Limits, Metric
 from headgate.gate.ratios import Difference, difference, holm
-
-if TYPE_CHECKING:
-    from headgate.domain import Comparison, Limits, Metric
 
 UNITS = "units.parquet"
 
@@ -24,7 +21,9 @@ LEAST_UNITS = 20
 _NO_CHAMPION = "There is no champion to compare with yet."
 
 
-def compare(candidate: Path, champion: Path | None, metrics: Sequence["Metric"], limits: "Limits") -> list[Check]:
+def compare_to_champion(
+    candidate: Path, champion: Path | None, metrics: Sequence[Metric], limits: Limits
+) -> list[Check]:
     """Non-inferiority overall must be shown; harm in a slice must be shown to be refused."""
     by_name = {metric.name: metric for metric in metrics}
     if champion is None:
@@ -45,7 +44,7 @@ def _pairs(candidate: Path, champion: Path) -> pl.DataFrame:
     return mine.join(theirs, on=("metric", "slice", "unit"), how="inner", suffix="_champion")
 
 
-def _difference(pairs: pl.DataFrame, metric: "Metric", slice_name: str) -> Difference | None:
+def _difference(pairs: pl.DataFrame, metric: Metric, slice_name: str) -> Difference | None:
     rows = pairs.filter((pl.col("metric") == metric.name) & (pl.col("slice") == slice_name))
     columns = [rows[n].to_numpy() for n in ("numerator", "denominator", "numerator_champion", "denominator_champion")]
     if not columns[1].sum() > 0 or not columns[3].sum() > 0:
@@ -54,7 +53,7 @@ def _difference(pairs: pl.DataFrame, metric: "Metric", slice_name: str) -> Diffe
     return Difference(found.value * metric.direction, found.error, found.differing)  # more is better from here on
 
 
-def _overall(pairs: pl.DataFrame, metric: "Metric", c: "Comparison", confidence: float) -> Check:
+def _overall(pairs: pl.DataFrame, metric: Metric, c: Comparison, confidence: float) -> Check:
     found = _difference(pairs, metric, "all")
     demanded = f"> −{c.margin:g}"
     if found is None:
@@ -73,7 +72,7 @@ def _overall(pairs: pl.DataFrame, metric: "Metric", c: "Comparison", confidence:
     return Check("model", c.metric, "failed", "refuse", measured, demanded, sentence)
 
 
-def _slices(pairs: pl.DataFrame, metrics: dict[str, "Metric"], limits: "Limits") -> Check:
+def _slices(pairs: pl.DataFrame, metrics: dict[str, Metric], limits: Limits) -> Check:
     """Harm shown in any slice, by any compared metric, corrected for their number."""
     tested: list[tuple[str, float, Difference]] = []
     sparse = set()

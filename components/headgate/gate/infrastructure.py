@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 import psutil
 
+from headgate.contract.checks import Check
 from headgate.errors import HeadgateError
-from headgate.gate.checks import Check
 from headgate.settings import SAFE_PATH
 
 #: The batch is decided this often; the quickest counts, since other processes only ever slow it down.
@@ -27,7 +27,7 @@ LEAST_BYTES = 16 << 20
 DEADLINE_SECONDS = 180
 
 
-def infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float) -> list[Check]:
+def check_infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float) -> list[Check]:
     """Load `bundle` in a fresh process, hold its golden answers against it, and time it beside the champion."""
     command = [sys.executable, "-m", "headgate.gate.infrastructure", str(bundle)]
     command += [str(champion)] if champion else []
@@ -79,12 +79,12 @@ def infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float)
 
 def _probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
     """What the fresh process finds."""
-    from headgate.domains import get
-    from headgate.registry.bundle import card, verify
+    from headgate.domain import get_domain
+    from headgate.registry.bundles import card, verify
     from headgate.registry.golden import EXPECTED, GOLDEN, agrees
 
     verify(bundle)
-    domain = get(card(bundle)["domain"])
+    domain = get_domain(card(bundle)["domain"])
     found: dict[str, Any] = {"rows": agrees(bundle, domain.load(bundle))}  # and what loading imports is in memory now
     batch = pl.read_parquet(bundle / GOLDEN).select(pl.exclude(f"^{EXPECTED}.*$"))
     names = {"": bundle} | ({"champion_": champion} if champion else {})

@@ -3,15 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+from headgate.contract.checks import Check, Verdict, join
 from headgate.domain import Domain
-from headgate.files import atomic_folder, write_json
-from headgate.gate.checks import Check, Verdict, join
-from headgate.gate.compare import compare
-from headgate.gate.infrastructure import infrastructure
-from headgate.stages import data_checks
+from headgate.files import atomic_folder, read_json, write_json
+from headgate.gate.compare import compare_to_champion
+from headgate.gate.infrastructure import check_infrastructure
 
 
-def judge(domain: Domain, work: Path, champion: Path | None, last_week: Path | None = None) -> Verdict:
+def judge_candidate(domain: Domain, work: Path, champion: Path | None, last_week: Path | None = None) -> Verdict:
     """Judge the sealed candidate in `work` against the bundle of the `champion`, evaluated here on the same rows.
 
     What changes is held against the bundle that decided `last_week` as well, so that slow drift does not pass.
@@ -21,8 +20,8 @@ def judge(domain: Domain, work: Path, champion: Path | None, last_week: Path | N
         data_checks(work),
         domain.judge(work, theirs),
         _drift(domain, work, _evaluated(domain, work, last_week, "last-week")),
-        compare(work / "evaluate", theirs, domain.metrics, domain.limits),
-        infrastructure(work / "bundle", champion, latency_ratio=domain.limits.latency_ratio),
+        compare_to_champion(work / "evaluate", theirs, domain.metrics, domain.limits),
+        check_infrastructure(work / "bundle", champion, latency_ratio=domain.limits.latency_ratio),
     )
     write_json(work / "verdict.json", verdict.to_dict())
     return verdict
@@ -46,3 +45,8 @@ def _drift(domain: Domain, work: Path, last_week: Path | None) -> list[Check]:
         for check in domain.judge(work, last_week)
         if check.family == "change"
     ]
+
+
+def data_checks(work: Path) -> Verdict:
+    """What the validate stage found."""
+    return Verdict.from_dict(read_json(work / "validate" / "checks.json"))

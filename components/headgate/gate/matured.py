@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import polars as pl
 
+from headgate.contract.limits import Limits, Metric
 from headgate.files import read_json
 from headgate.gate.compare import UNITS
 from headgate.gate.ratios import ratio
 
-if TYPE_CHECKING:
-    from headgate.domain import Limits, Metric
 
-
-def worsened(bundle: Path, evaluation: Path, metrics: Sequence["Metric"], limits: "Limits") -> dict[str, str]:
+def worsened(bundle: Path, evaluation: Path, metrics: Sequence[Metric], limits: Limits) -> dict[str, str]:
     """By metric, in words, where a version is shown to do worse on new rows than on those it was judged on.
 
     `bundle` holds the scorecard of its judgement, whose first lines are its own; `evaluation` is of the new rows. The

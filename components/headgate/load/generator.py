@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.errors import HeadgateError
-from headgate.load.alarm import Alarm, clock
 from headgate.load.measured import DROPPED, GARBLED, LATE, LOST, Measured, view
 from headgate.load.target import Target
+from headgate.load.timer import Alarm, clock
 
 #: What an answer has in it for each decision that was made without counters.
 BY_DEFAULT = b'"pending":true'

@@ -36,7 +36,7 @@ class Objective:
         return round(BEYOND / (1 - self.quantile))
 
 
-def objective(text: str, failures: float, by_default: float) -> Objective:
+def read_objective(text: str, failures: float, by_default: float) -> Objective:
     """The objective that is written as p99=50ms. Raises UsageError for what is none."""
     found = re.fullmatch(r"p(\d{1,2}(?:\.\d{1,2})?) *(?:=|<=|≤) *(\d+(?:\.\d+)?) *(ms|s)", text.strip(), re.ASCII)
     quantile, seconds = (
@@ -63,7 +63,7 @@ class Judged:
     ours: bool  # it broke because requests were sent late, and not because they were answered late
 
 
-def judge(measured: Measured, objective: Objective) -> Judged:
+def judge_load(measured: Measured, objective: Objective) -> Judged:
     """Whether `measured`, of one click a request, kept the objective."""
     sent = measured.status != UNSENT
     number = int(sent.sum())

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from headgate.domains.adclicks.simulated.requests import Clicks
 from headgate.errors import HeadgateError
-from headgate.load.clicks import Clicks
 from headgate.load.generator import Heard, Limits, Progress, run
 from headgate.load.limit import Over
 from headgate.load.measured import FAILURES, LATE, Measured
-from headgate.load.objective import Judged, Objective, judge
+from headgate.load.objective import Judged, Objective, judge_load
 from headgate.load.report import ADVICE
 from headgate.load.schedule import Schedule
 from headgate.load.target import Target
@@ -67,7 +67,7 @@ class Trial:
         seconds = min(max(self.seconds, self.objective.least / rate), STRETCH * self.seconds)
         self.told(f"{rate:,.0f}/s for {seconds:.0f} s")
         measured = self.load(Schedule(rate, seconds))
-        judged = judge(measured, self.objective)
+        judged = judge_load(measured, self.objective)
         ended = f"broke: {judged.why}" if judged.why else "kept"
         self.told(f"{rate:,.0f}/s: {self.objective.name} {1000 * judged.latency:,.1f} ms, {ended}")
         return judged

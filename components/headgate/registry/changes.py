@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Lease, Ledger, What
-from headgate.registry.standing import Standing, is_rollback, moved, standing
+from headgate.registry.ledger_state import LedgerState, is_rollback, moved, state_of
 from headgate.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Version, without_stage_warnings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Refused(HeadgateError):
 
 
 @dataclass(frozen=True)
-class Office:
+class ChangeSession:
     """A registry, its ledger, and the lease that lets this process change one domain."""
 
     registry: "MlflowClient"
@@ -40,9 +40,9 @@ class Office:
     lease: Lease
     domain: str
 
-    def standing(self) -> Standing:
+    def ledger_state(self) -> LedgerState:
         """Where the domain stands now."""
-        return standing(self.ledger.entries(self.domain))
+        return state_of(self.ledger.entries(self.domain))
 
     def write(self, entry: Entry) -> Entry:
         """Append to the ledger, unless the lease was lost."""
@@ -54,10 +54,10 @@ class Office:
 
 
 @contextmanager
-def office(registry: "MlflowClient", ledger: Ledger, domain: str, **lease: float) -> Iterator[Office]:
+def change_session(registry: "MlflowClient", ledger: Ledger, domain: str, **lease: float) -> Iterator[ChangeSession]:
     """The right to change `domain` for the block: one process at a time has it."""
     with ledger.lease(f"registry/{domain}", **lease) as held:
-        yield Office(registry, ledger, held, domain)
+        yield ChangeSession(registry, ledger, held, domain)
 
 
 def record_verdict(ledger: Ledger, version: Version, ruling: str, who: str, reasons: list[str]) -> Entry:
@@ -80,21 +80,21 @@ def record_verdict(ledger: Ledger, version: Version, ruling: str, who: str, reas
     return ledger.append(entry)
 
 
-def make_champion(at: Office, version: Version, *, who: str, why: str, hold: bool | None = None) -> Entry:
+def make_champion(at: ChangeSession, version: Version, *, who: str, why: str, hold: bool | None = None) -> Entry:
     """Let `version` decide. Going back sets a hold on automatic promotion, unless `hold` says otherwise.
 
     Raises `Refused` if the ledger does not let it serve.
     """
-    now = at.standing()
+    now = at.ledger_state()
     allow(at, now, version, who)
     back = is_rollback(now.line, version.number)
     intent = at.write(_entry("intent", now, version, who, why, {"hold": back if hold is None else hold}))
     return finish(at, version, intent)
 
 
-def finish(at: Office, version: Version, intent: Entry) -> Entry:
+def finish(at: ChangeSession, version: Version, intent: Entry) -> Entry:
     """Do what `intent` says to the registry, and write that it was done. Safe to repeat from any point."""
-    now = at.standing()
+    now = at.ledger_state()
     apply(at, version.number, moved(now.line, version.number))
     details = {"intent": intent.seq, "rollback": is_rollback(now.line, version.number)}
     if intent.details.get("hold") and all(hold.details.get("intent") != intent.seq for hold in now.holds):
@@ -105,9 +105,9 @@ def finish(at: Office, version: Version, intent: Entry) -> Entry:
     return changed
 
 
-def put_back(at: Office, who: str, why: str, attempted: Version | None) -> Entry:
+def put_back(at: ChangeSession, who: str, why: str, attempted: Version | None) -> Entry:
     """Undo a change in the registry that may not be, and write down that it was tried."""
-    now = at.standing()
+    now = at.ledger_state()
     apply(at, now.champion, list(now.line))
     entry = Entry(
         at.domain,
@@ -121,22 +121,22 @@ def put_back(at: Office, who: str, why: str, attempted: Version | None) -> Entry
     return at.write(entry)
 
 
-def challenge(at: Office, version: Version, *, who: str, why: str) -> Entry:
+def challenge(at: ChangeSession, version: Version, *, who: str, why: str) -> Entry:
     """Let `version` wait for a reviewer."""
     at.hold_on()
     at.registry.set_registered_model_alias(at.domain, CHALLENGER, str(version.number))
     with without_stage_warnings():
         at.registry.transition_model_version_stage(at.domain, str(version.number), "Staging")
-    written = at.write(_entry("challenger", at.standing(), version, who, why))
+    written = at.write(_entry("challenger", at.ledger_state(), version, who, why))
     anchor(at, version.number, written)
     return written
 
 
-def canary(at: Office, challenger: Version, share: float, *, who: str, why: str) -> Entry:
+def canary(at: ChangeSession, challenger: Version, share: float, *, who: str, why: str) -> Entry:
     """Let `challenger` decide for a share of the units, from 0, which ends it, to 1."""
     if not 0 <= share <= 1:  # nan too, which an option's range lets through
         raise UsageError(f"--share {share:g} is no share: give one from 0, which ends the canary, to 1.")
-    now = at.standing()
+    now = at.ledger_state()
     if share:
         allow(at, now, challenger, who)
     at.hold_on()
@@ -157,14 +157,14 @@ def hold(
 
 def release(ledger: Ledger, domain: str, *, who: str, why: str) -> Entry:
     """End every hold and freeze of `domain`."""
-    if not standing(ledger.entries(domain)).holds:
+    if not state_of(ledger.entries(domain)).holds:
         raise UsageError(f"{domain} is not held: there is nothing to release.")
     return ledger.append(Entry(domain, "released", who, why))
 
 
-def rollback(at: Office, wanted: str | None, *, who: str, why: str) -> Entry:
+def rollback(at: ChangeSession, wanted: str | None, *, who: str, why: str) -> Entry:
     """Let the version before the champion decide again, or the version `wanted`. Answers the entry that says so."""
-    now = at.standing()
+    now = at.ledger_state()
     if now.champion is None:
         raise UsageError(f"{at.domain} has no champion, so there is nothing to roll back.")
     target = versions.find(at.registry, at.domain, wanted) if wanted else fallback(at, now)
@@ -178,14 +178,14 @@ def rollback(at: Office, wanted: str | None, *, who: str, why: str) -> Entry:
     return make_champion(at, target, who=who, why=why, hold=True)
 
 
-def fallback(at: Office, now: Standing) -> Version | None:
+def fallback(at: ChangeSession, now: LedgerState) -> Version | None:
     """The version to go back to: the newest before the champion that the registry still has and that may serve."""
     known = {version.number: version for version in versions.all_versions(at.registry, at.domain)}
     before = (known[number] for number in reversed(now.line[:-1]) if number in known)
     return next((version for version in before if now.may_serve(version.number, version.bundle)), None)
 
 
-def allow(at: Office, now: Standing, version: Version, who: str) -> None:
+def allow(at: ChangeSession, now: LedgerState, version: Version, who: str) -> None:
     """Raise `Refused` unless the ledger lets `version` serve. A reviewer's override tag is taken down first."""
     if now.may_serve(version.number, version.bundle):
         return
@@ -206,7 +206,7 @@ def allow(at: Office, now: Standing, version: Version, who: str) -> None:
     )
 
 
-def apply(at: Office, champion: int | None, line: list[int]) -> None:
+def apply(at: ChangeSession, champion: int | None, line: list[int]) -> None:
     """Make aliases and stages say that `champion` decides and what to go back to. Writes only what differs.
 
     Where the champion was deleted from the registry, none decides until another takes its place.
@@ -240,7 +240,7 @@ def apply(at: Office, champion: int | None, line: list[int]) -> None:
                 at.registry.transition_model_version_stage(at.domain, str(number), "Archived")
 
 
-def anchor(at: Office, version: int, entry: Entry) -> None:
+def anchor(at: ChangeSession, version: int, entry: Entry) -> None:
     """Write the newest entry's hash where the ledger's own database is not."""
     at.hold_on()
     at.registry.set_model_version_tag(at.domain, str(version), TAG_ANCHOR, entry.anchor)
@@ -255,7 +255,7 @@ def anchors(registry: "MlflowClient", domains: list[str]) -> Iterator[str]:
 
 
 def _entry(
-    what: What, now: Standing, version: Version, who: str, why: str, details: Mapping[str, Any] | None = None
+    what: What, now: LedgerState, version: Version, who: str, why: str, details: Mapping[str, Any] | None = None
 ) -> Entry:
     return Entry(
         version.domain,

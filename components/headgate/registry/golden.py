@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from headgate.errors import HeadgateError
 
 if TYPE_CHECKING:
-    from headgate.domain import Predictor
+    from headgate.contract.predictor import Predictor
 
 GOLDEN = "golden.parquet"
 

@@ -10,8 +10,8 @@ import mlflow
 import pandas as pd
 import polars as pl
 
-from headgate.domains import get
-from headgate.registry.bundle import card, verify
+from headgate.domain import get_domain
+from headgate.registry.bundles import card, verify
 
 
 class Version(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
@@ -21,7 +21,7 @@ class Version(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
         """Verify the bundle and load it."""
         folder = Path(context.artifacts["bundle"])
         verify(folder)
-        self.predictor = get(card(folder)["domain"]).load(folder)
+        self.predictor = get_domain(card(folder)["domain"]).load(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Decide the rows of `model_input`."""

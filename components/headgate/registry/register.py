@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import yaml
 
+from headgate.contract.checks import Verdict
 from headgate.data.datasets import data_version
 from headgate.domain import Domain, Request
 from headgate.files import read_json
-from headgate.gate.checks import Verdict
 from headgate.registry import versions
-from headgate.registry.bundle import bundle_id
+from headgate.registry.bundles import bundle_id
 from headgate.registry.golden import EXPECTED, GOLDEN
 from headgate.registry.versions import Version
 from headgate.servers import artifact_root
@@ -36,7 +36,7 @@ TAG_RUN = "headgate.run"
 
 
 @contextmanager
-def run(registry: "MlflowClient", settings: Settings, domain: Domain, request: Request) -> Iterator[str]:
+def candidate_run(registry: "MlflowClient", settings: Settings, domain: Domain, request: Request) -> Iterator[str]:
     """An MLflow run of `domain`'s experiment; ends FINISHED, or FAILED on an error. Runs left behind end KILLED,
     and the models that they had not logged whole end FAILED.
 
@@ -70,7 +70,7 @@ def log_data(registry: "MlflowClient", run_id: str, work: Path, lock: dict[str, 
         registry.set_tag(run_id, versions.TAG_DATA, data_version(lock))
 
 
-def register(
+def register_version(
     registry: "MlflowClient", domain: Domain, run_id: str, work: Path, request: Request, verdict: Verdict
 ) -> Version:
     """Log the candidate in `work` to the run and make it a version with its verdict; the one there is if it has one."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from headgate.errors import HeadgateError
 from headgate.registry import changes, versions
-from headgate.registry.changes import TAG_ANCHOR, Office, Refused, office
+from headgate.registry.changes import TAG_ANCHOR, ChangeSession, Refused, change_session
 from headgate.registry.ledger import Busy, Entry, Ledger
-from headgate.registry.standing import Standing
+from headgate.registry.ledger_state import LedgerState
 from headgate.registry.versions import CHAMPION, Version
 from headgate.settings import Settings
 
@@ -71,21 +71,21 @@ class Decides:
 def decides(settings: Settings, domain: str, as_of: datetime) -> Decides:
     """Who decides, after settling what people changed and what a killed run left undone."""
     registry, ledger = versions.client(settings), Ledger(settings)
-    with office(registry, ledger, domain) as at:
-        settle(at)
-        line = at.standing().line
+    with change_session(registry, ledger, domain) as at:
+        reconcile(at)
+        line = at.ledger_state().line
     known = {version.number: version for version in versions.all_versions(registry, domain)}
     there = [known[number] for number in line if number in known]
     before = [version for version in there[:-1] if (made := version.as_of) and made <= as_of - WEEK]
     return Decides(there[-1] if there else None, before[-1] if before else None)
 
 
-def settle(at: Office) -> Entry | None:
+def reconcile(at: ChangeSession) -> Entry | None:
     """Compare registry and ledger of one domain, and make them agree; what was written last, None if they agreed.
 
     Raises HeadgateError, and changes nothing, where the ledger is not the one that the registry was kept with.
     """
-    now = at.standing()
+    now = at.ledger_state()
     known = versions.all_versions(at.registry, at.domain)
     _not_lost(at, now, known)
     there = {version.number: version for version in known}
@@ -101,7 +101,7 @@ def settle(at: Office) -> Entry | None:
         why = "a person chose otherwise meanwhile" if person else "its version was deleted or may not serve any more"
         why = f"The change to {now.intent.to_version} was given up: {why}."
         undone = at.write(Entry(at.domain, "undone", "registrar", why))
-        now = at.standing()
+        now = at.ledger_state()
     if person is not None:
         return _follow(at, person, _words(person, alias, stage))
     if now.champion is None:
@@ -118,7 +118,7 @@ def settle(at: Office) -> Entry | None:
     return undone or _anchor(at, there[now.champion])
 
 
-def _not_lost(at: Office, now: Standing, known: Sequence[Version]) -> None:
+def _not_lost(at: ChangeSession, now: LedgerState, known: Sequence[Version]) -> None:
     """An empty ledger beside anchored versions is a lost one: obeying it would take the champion from traffic."""
     if not now.rulings and not now.line and any(TAG_ANCHOR in version.tags for version in known):
         raise HeadgateError(
@@ -140,7 +140,7 @@ def _words(person: Version, alias: Version | None, stage: Version | None) -> str
     return f"The alias {CHAMPION} was moved to version {person.number}{other}."
 
 
-def _follow(at: Office, person: Version, why: str) -> Entry:
+def _follow(at: ChangeSession, person: Version, why: str) -> Entry:
     """Make a person's choice true, or put it back where it may not serve."""
     try:
         return changes.make_champion(at, person, who=SOMEONE, why=why)
@@ -148,7 +148,7 @@ def _follow(at: Office, person: Version, why: str) -> Entry:
         return changes.put_back(at, SOMEONE, f"{why} {refusal}", person)
 
 
-def _replace_deleted(at: Office, now: Standing) -> Entry | None:
+def _replace_deleted(at: ChangeSession, now: LedgerState) -> Entry | None:
     """The champion was deleted from the registry: the newest version before it that may serve takes its place."""
     why = f"Version {now.champion}, the champion, was deleted from the registry."
     if (version := changes.fallback(at, now)) is not None:
@@ -156,7 +156,7 @@ def _replace_deleted(at: Office, now: Standing) -> Entry | None:
     return _alert_once(at, f"{why} None before it may serve: promote one.")
 
 
-def _anchor(at: Office, champion: Version) -> Entry | None:
+def _anchor(at: ChangeSession, champion: Version) -> Entry | None:
     """Keep the domain's newest entry known outside of the ledger, so that any tail that is cut off shows."""
     entries = at.ledger.entries(at.domain)
     said, newest = champion.tags.get(TAG_ANCHOR), entries[-1]
@@ -168,7 +168,7 @@ def _anchor(at: Office, champion: Version) -> Entry | None:
     return _alert_once(at, f"{why} See `headgate ledger verify`.")
 
 
-def _alert_once(at: Office, why: str) -> Entry | None:
+def _alert_once(at: ChangeSession, why: str) -> Entry | None:
     """Write that a person should look, unless that was written after the last change."""
     for entry in reversed(at.ledger.entries(at.domain)):
         if entry.what == "alert" and entry.why == why:
@@ -178,7 +178,7 @@ def _alert_once(at: Office, why: str) -> Entry | None:
     return at.write(Entry(at.domain, "alert", "registrar", why))
 
 
-def _agree(now: Standing, known: Sequence[Version]) -> bool:
+def _agree(now: LedgerState, known: Sequence[Version]) -> bool:
     """Whether aliases and stages say what the ledger says."""
     in_production = [version.number for version in known if version.stage == "Production"]
     previous = next((v.number for v in known if versions.PREVIOUS in v.aliases), None)
@@ -231,8 +231,8 @@ class Registrar:
             if self._agreed.get(domain) == state and self._looks % THOROUGH:
                 continue
             try:
-                with office(self._registry, self._ledger, domain, wait=0.0) as at:
-                    entry = settle(at)
+                with change_session(self._registry, self._ledger, domain, wait=0.0) as at:
+                    entry = reconcile(at)
             except Busy:  # whoever changes something now finishes it, or this process does after its lease
                 continue
             if entry is None:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
-from headgate.registry import bundle as bundles
-from headgate.registry import databases
+from headgate.registry import bundles, databases
 from headgate.servers import tracking_uri
 from headgate.settings import Settings
 

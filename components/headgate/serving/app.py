@@ -15,19 +15,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 
+from headgate import telemetry
+from headgate.access.tokens import Keys, loopback
+from headgate.api import docs, openapi
+from headgate.api.endpoints import Endpoint, Operation, json
+from headgate.api.guard import Guard
+from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.console import app as console
-from headgate.console import doors as console_doors
+from headgate.console import guard as console_doors
 from headgate.console.page import PREFIX, Page
-from headgate.decisions.folding import Folder
-from headgate.decisions.segments import Segments
-from headgate.serving import docs, logs, metrics, openapi
-from headgate.serving.doors import Doors
-from headgate.serving.endpoints import Endpoint, Operation, json
+from headgate.contract.host import Host
+from headgate.contract.slots import Slots
+from headgate.decisions.compaction import Folder
+from headgate.decisions.recorder import Segments
+from headgate.serving import metrics
 from headgate.serving.follower import Follower
-from headgate.serving.host import Host
-from headgate.serving.problems import Problem, not_ready, on_fault, on_http_error, on_problem
-from headgate.serving.slots import Slots
-from headgate.serving.tokens import Keys, loopback
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
         return RedirectResponse(f"{PREFIX}/")
 
     keys, required, rate = Keys(settings.tokens_file), not loopback(settings.host), settings.rate
-    people_doors = console_doors.Doors(keys, required=required, rate=rate)
+    people_doors = console_doors.ConsoleGuard(keys, required=required, rate=rate)
     people = console.build([domain.name for domain in domains], host, pages, people_doors)
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page), Route(PREFIX, to_console)]
     paths = {route.endpoint: route.path for route in routes}
@@ -105,7 +107,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
         routes=[*routes, Mount(PREFIX, people)],
         middleware=[
             Middleware(metrics.Timed, paths),
-            Middleware(Doors, documented, keys, required=required, rate=rate, beyond=PREFIX),
+            Middleware(Guard, documented, keys, required=required, rate=rate, beyond=PREFIX),
         ],
         exception_handlers={
             Problem: on_problem,
@@ -120,7 +122,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
 
 
 def _model(domain: str, slots: Slots) -> Model:
-    loaded, problem = slots.champion(domain), logs.redact(slots.problem(domain) or "") or None
+    loaded, problem = slots.champion(domain), telemetry.redact(slots.problem(domain) or "") or None
     if loaded is None:
         return Model(domain, None, None, None, problem or "The registry has not been asked yet.")
     canary = slots.canary(domain)

@@ -11,21 +11,20 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from headgate.contract.slots import Canary, Loaded, Slots
 from headgate.errors import HeadgateError
 from headgate.files import read_json, write_json
-from headgate.registry import bundle as bundles
-from headgate.registry import versions
+from headgate.registry import bundles, versions
+from headgate.registry.aliases import Aliases, read_aliases
 from headgate.registry.golden import agrees
 from headgate.registry.ledger import Ledger
-from headgate.registry.standing import Standing, standing
+from headgate.registry.ledger_state import LedgerState, state_of
 from headgate.serving import metrics
-from headgate.serving.slots import Canary, Loaded, Slots
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,18 +51,6 @@ PATIENCE = 60.0
 WARM = 4
 
 
-@dataclass(frozen=True)
-class Posts:
-    """Which versions of a model hold an alias, and the share of the units that the challenger decides for."""
-
-    aliases: dict[str, int]
-    canary: float
-
-    def of(self, alias: str) -> int | None:
-        """The version that holds `alias`."""
-        return self.aliases.get(alias)
-
-
 class Follower:
     """Keeps `slots` at what the aliases of `domains` point to."""
 
@@ -78,7 +65,7 @@ class Follower:
         self._slots, self._domains, self._settings, self._clock = slots, domains, settings, clock
         self._registry: MlflowClient | None = None
         self._ledger: Ledger | None = None
-        self._standings: dict[str, Standing] = {}  # by domain, as of `_head`
+        self._states: dict[str, LedgerState] = {}  # by domain, as of `_head`
         self._head: int | None = None  # of the ledger, when it was read last
         self._mark: object = None  # of the ledger, when its head was read last
         self._differs: dict[
@@ -135,7 +122,7 @@ class Follower:
                 self._registry = _connect(self._settings)
                 self._settled.clear()  # it may be another registry, or a restored one
                 self._failed.clear()
-            found = posts(self._registry)
+            found = read_aliases(self._registry)
             self._read_ledger()
         except Exception as error:
             self._registry = None
@@ -143,12 +130,12 @@ class Follower:
                 self._do_without_registry(domain, _words(error))
             return
         for domain in self._domains:
-            self._follow(self._registry, domain, found.get(domain.name, Posts({}, 0.0)))
+            self._follow(self._registry, domain, found.get(domain.name, Aliases({}, 0.0)))
         for domain in self._domains:
-            if self._warm_one(self._registry, domain, found.get(domain.name, Posts({}, 0.0))):
+            if self._warm_one(self._registry, domain, found.get(domain.name, Aliases({}, 0.0))):
                 break  # one a look: a champion that moves meanwhile must not wait for more
 
-    def _follow(self, registry: "MlflowClient", domain: "Domain", posts: Posts) -> None:
+    def _follow(self, registry: "MlflowClient", domain: "Domain", posts: Aliases) -> None:
         """Put the champion in place, if that is not so already, and the canary."""
         number = posts.of(versions.CHAMPION)
         if number is None:
@@ -177,7 +164,7 @@ class Follower:
 
     def _registrar_will_say(self, domain: "Domain", number: int) -> bool:
         """Whether to wait for the registrar to write down that the alias was moved to `number`, or to put it back."""
-        told = self._standings.get(domain.name)
+        told = self._states.get(domain.name)
         if self._slots.champion(domain.name) is None or (told and told.champion == number):
             self._differs.pop(domain.name, None)
             return False
@@ -194,13 +181,13 @@ class Follower:
                 self._ledger = Ledger(self._settings)
             head = self._newest(self._ledger)
             if head != self._head:
-                self._standings = {d.name: standing(self._ledger.entries(d.name)) for d in self._domains}
+                self._states = {d.name: state_of(self._ledger.entries(d.name)) for d in self._domains}
                 self._head = head
         except HeadgateError as error:
-            self._ledger, self._head, self._standings = None, None, {}
+            self._ledger, self._head, self._states = None, None, {}
             log.warning("%s", error)
 
-    def _warm_one(self, registry: "MlflowClient", domain: "Domain", posts: Posts) -> bool:
+    def _warm_one(self, registry: "MlflowClient", domain: "Domain", posts: Aliases) -> bool:
         """Load the previous version or the challenger if it is not; whether something was tried."""
         for alias in (versions.PREVIOUS, versions.CHALLENGER):
             number = posts.of(alias)
@@ -223,7 +210,7 @@ class Follower:
 
     def _load(self, domain: "Domain", registry: "MlflowClient", number: int) -> Loaded:
         """Version `number`, warm or freshly loaded, if the ledger lets it serve."""
-        told, ready = self._standings.get(domain.name), self._warm.get(domain.name, {}).get(number)
+        told, ready = self._states.get(domain.name), self._warm.get(domain.name, {}).get(number)
         if told and ready and told.may_serve(number, ready.bundle):
             self._warm[domain.name][number] = self._warm[domain.name].pop(number)
             return ready
@@ -232,7 +219,7 @@ class Follower:
             raise HeadgateError(f"it has no tag {versions.TAG_BUNDLE}, so Headgate did not register it.")
         if self._ledger is None:
             raise HeadgateError("the ledger does not answer, and without it nothing else may serve.")
-        if not self._standings[domain.name].may_serve(number, version.bundle):
+        if not self._states[domain.name].may_serve(number, version.bundle):
             raise HeadgateError("the ledger holds no passed verdict and no override for this bundle.")
         warm = self._warm.setdefault(domain.name, {})
         loaded = warm.pop(number, None)
@@ -291,19 +278,6 @@ def _connect(settings: Settings) -> "MlflowClient":
     if not versions.exist(settings):
         raise HeadgateError("There is no registry yet: `headgate retrain` makes one.")
     return versions.client(settings)
-
-
-def posts(registry: "MlflowClient") -> dict[str, Posts]:
-    """Who holds which alias, for all models, from one question."""
-    found, token = {}, None
-    while True:
-        page = registry.search_registered_models(max_results=100, page_token=token)
-        for model in page:
-            aliases = {alias: int(number) for alias, number in model.aliases.items()}
-            found[model.name] = Posts(aliases, versions.canary_share(model.tags))
-        token = page.token
-        if not token:
-            return found
 
 
 def _load(domain: "Domain", number: int, bundle: Path) -> Loaded:

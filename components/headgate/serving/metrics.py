@@ -11,6 +11,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from psutil import pid_exists
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headgate.telemetry import Children
+
 DECISIONS = Counter("headgate_decisions", "Decisions answered.", ["domain", "slice", "outcome"])
 VERSION = Gauge("headgate_champion_version", "The version that decides.", ["domain"], multiprocess_mode="livemin")
 SWAPS = Counter("headgate_swaps", "Versions put in the champion's slot.", ["domain"])
@@ -49,20 +51,6 @@ def text() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, shared)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
-
-
-class Children(dict[tuple[Any, ...], Any]):
-    """A metric's children by their labels: prometheus_client takes longer to find one than to count."""
-
-    def __init__(self, metric: Counter | Histogram) -> None:
-        """None yet."""
-        super().__init__()
-        self._metric = metric
-
-    def __missing__(self, labels: tuple[Any, ...]) -> Any:
-        """The child with `labels`, made when it is first asked for."""
-        self[labels] = child = self._metric.labels(*labels)
-        return child
 
 
 class Timed:

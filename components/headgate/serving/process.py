@@ -10,8 +10,9 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from headgate import telemetry
+from headgate.domain import get_domain
 from headgate.errors import UsageError
-from headgate.serving import logs
 from headgate.serving.redis import connect
 from headgate.settings import SAFE_PATH, Settings, load
 
@@ -46,7 +47,7 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
         )
     if settings.redis:
         connect(settings.redis)  # an address that is none is told before the workers start
-    logs.configure(settings.log)
+    telemetry.configure(settings.log)
     _raise_limit_of_files()
     print(f"{', '.join(domains)} on http://{host}:{port}  (Ctrl-C stops)", flush=True)
     os.environ |= {_DOMAINS: ",".join(domains), _HOST: host} | SAFE_PATH
@@ -67,7 +68,7 @@ def run(domains: Sequence[str], host: str, port: int, workers: int = 1) -> None:
 
 def http() -> dict[str, Any]:
     """How uvicorn speaks HTTP: what a decision is measured with, and an empty route beside it."""
-    from headgate.serving.wire import BoundedHttp
+    from headgate.api.limits import BoundedHttp
 
     return {
         "loop": "uvloop",
@@ -83,13 +84,12 @@ def http() -> dict[str, Any]:
 
 def worker() -> Starlette:
     """The app of one process."""
-    from headgate import domains
     from headgate.serving.app import build
 
     settings: Settings = replace(load(), host=os.environ[_HOST])
-    logs.configure(settings.log)
+    telemetry.configure(settings.log)
     sys.setswitchinterval(SWITCH)
-    return build([domains.get(name) for name in os.environ[_DOMAINS].split(",")], settings)
+    return build([get_domain(name) for name in os.environ[_DOMAINS].split(",")], settings)
 
 
 def _raise_limit_of_files() -> None:

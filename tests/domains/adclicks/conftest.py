@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.adclicks import raw
-from headgate.domains.adclicks.schema import TABLES
-from headgate.domains.adclicks.simulate import simulate
+from headgate import stages
+from headgate.domain import Request, get_domain
+from headgate.domains.adclicks.data import raw
+from headgate.domains.adclicks.data.schema import TABLES
+from headgate.domains.adclicks.simulated.simulator import simulate
 
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
 
@@ -39,9 +39,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of all stages, run once on `small`, and the sealed bundle."""
     folder = tmp_path_factory.mktemp("work")
-    stages.snapshot(domains.get("adclicks"), folder, Request(str(small), AS_OF))
+    stages.snapshot(get_domain("adclicks"), folder, Request(str(small), AS_OF))
     for stage in stages.STAGES.values():
-        stage(domains.get("adclicks"), folder)
+        stage(get_domain("adclicks"), folder)
     stages.seal(folder)
     return folder
 

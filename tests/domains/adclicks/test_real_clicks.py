@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.adclicks import net, snapshot, table, train
-from headgate.domains.adclicks.importers import ImportReport, import_clicks
+from headgate import stages
+from headgate.contract.checks import join
+from headgate.domain import Request, get_domain
+from headgate.domains.adclicks.data import snapshots
+from headgate.domains.adclicks.data.importers import ImportReport, import_clicks
 from headgate.domains.adclicks.limits import ALPHA
+from headgate.domains.adclicks.model import net, table
+from headgate.domains.adclicks.stages import train
 from headgate.files import read_json
-from headgate.gate.checks import join
+from headgate.gate.judge import data_checks
 
 from ...shared import TALKINGDATA, needs
 
-ADCLICKS = domains.get("adclicks")
+ADCLICKS = get_domain("adclicks")
 
 pytestmark = needs(TALKINGDATA)
 
@@ -34,14 +37,14 @@ def work(imported: tuple[Path, ImportReport], tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(net, "EPOCHS", 2)
-        stages.snapshot(ADCLICKS, folder, Request(str(raw), report.three_quarters + snapshot.MATURITY))
+        stages.snapshot(ADCLICKS, folder, Request(str(raw), report.three_quarters + snapshots.MATURITY))
         for stage in stages.STAGES.values():
             stage(ADCLICKS, folder)
     return folder
 
 
 def test_the_verdict_says_how_many_people_are_lacking(work: Path) -> None:
-    verdict = join(stages.data_checks(work), ADCLICKS.judge(work, None))
+    verdict = join(data_checks(work), ADCLICKS.judge(work, None))
     assert verdict.ruling == "refused"
     words = " ".join(verdict.reasons)
     assert "not certified" in words
@@ -53,7 +56,7 @@ def test_the_verdict_says_how_many_people_are_lacking(work: Path) -> None:
 
 
 def test_nothing_refuses_it_before_the_verdict_and_a_week_is_not_judged(work: Path) -> None:
-    outcomes = {check.name: check.outcome for check in stages.data_checks(work).checks}
+    outcomes = {check.name: check.outcome for check in data_checks(work).checks}
     assert outcomes["human density by hour"] == outcomes["volume against the same weekday"] == "not judged"
     assert [name for name, outcome in outcomes.items() if outcome == "failed"] == ["freshness of today"]
 

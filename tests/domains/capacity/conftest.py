@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headgate import domains, stages
-from headgate.domain import Request
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.domains.capacity.simulate import simulate
+from headgate import stages
+from headgate.domain import Request, get_domain
+from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.domains.capacity.simulated.simulator import simulate
 
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def as_of() -> datetime:
 @pytest.fixture(scope="session")
 def load_work(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of the stages, run once on `load_source`, and the sealed bundle."""
-    capacity, folder = domains.get("capacity"), tmp_path_factory.mktemp("work")
+    capacity, folder = get_domain("capacity"), tmp_path_factory.mktemp("work")
     stages.snapshot(capacity, folder, Request(str(load_source), AS_OF))
     for name in ("train", "calibrate", "evaluate"):
         stages.STAGES[name](capacity, folder)

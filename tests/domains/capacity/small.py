@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.clock import local
-from headgate.domains.capacity.companions import Event, Mask
-from headgate.domains.capacity.fit import Batch
-from headgate.domains.capacity.history import History
-from headgate.domains.capacity.raw import Series
+from headgate.domains.capacity.companions.calendar import Event, Mask
+from headgate.domains.capacity.data.raw import Series
+from headgate.domains.capacity.model.clock import local
+from headgate.domains.capacity.model.fit import Batch
+from headgate.domains.capacity.model.histories import History
 
 Floats = NDArray[np.float64]
 

@@ -12,10 +12,10 @@ import numpy as np
 import uvloop
 from pydantic import BaseModel
 
-from headgate.domains.adclicks.events import Click, now
-from headgate.domains.adclicks.predictor import Predictor
-from headgate.domains.adclicks.redis_counters import RedisCounters
-from headgate.domains.adclicks.schema import DEVICES
+from headgate.domains.adclicks.data.schema import DEVICES
+from headgate.domains.adclicks.features.click import Click, now
+from headgate.domains.adclicks.features.redis_counters import RedisCounters
+from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.serving.redis import connect
 
 #: Seconds that Redis has: so long that every peer really asks it, and none answers by default.

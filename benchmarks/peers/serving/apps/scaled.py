@@ -9,11 +9,11 @@ from dataclasses import replace
 import uvicorn
 from starlette.routing import BaseRoute
 
+from headgate.contract.host import Host
 from headgate.domains.adclicks.domain import ADCLICKS
-from headgate.domains.adclicks.redis_counters import EXPIRY, RedisCounters
-from headgate.domains.adclicks.routes import routes
+from headgate.domains.adclicks.features.redis_counters import EXPIRY, RedisCounters
+from headgate.domains.adclicks.serving.routes import routes
 from headgate.serving.app import build
-from headgate.serving.host import Host
 from headgate.serving.process import http
 from headgate.serving.redis import connect
 from headgate.settings import load

@@ -1,42 +1,42 @@
 """`adclicks` as a value of the contract."""
 
-from headgate.domain import Domain, Live, late
-from headgate.domains.adclicks.expectations import EXPECTATIONS, profile
-from headgate.domains.adclicks.judge import judge
-from headgate.domains.adclicks.limits import LIMITS
-from headgate.domains.adclicks.logged import LOGGED, REHEARSED
-from headgate.domains.adclicks.metrics import METRICS
-from headgate.domains.adclicks.simulate import SCENARIOS, simulate
-from headgate.domains.adclicks.snapshot import take
+from headgate.contract.live import Live
+from headgate.domain import Domain, late
+from headgate.domains.adclicks.data.snapshots import take_snapshot
+from headgate.domains.adclicks.limits import LIMITS, METRICS, OUTCOMES
+from headgate.domains.adclicks.serving.log_rows import LOG, observe
+from headgate.domains.adclicks.simulated.simulator import SCENARIOS, simulate
+from headgate.domains.adclicks.stages.expectations import EXPECTATIONS, profile
+from headgate.domains.adclicks.stages.judge import judge
 
 ADCLICKS = Domain(
     name="adclicks",
     title="Robotic ad clicks",
-    snapshot=take,
+    snapshot=take_snapshot,
     profile=profile,
     expectations=EXPECTATIONS,
-    train=late("headgate.domains.adclicks.train:train"),
-    calibrate=late("headgate.domains.adclicks.calibrate:step"),
-    evaluate=late("headgate.domains.adclicks.evaluate:step"),
+    train=late("headgate.domains.adclicks.stages.train:train"),
+    calibrate=late("headgate.domains.adclicks.stages.calibrate:step"),
+    evaluate=late("headgate.domains.adclicks.stages.evaluate:step"),
     judge=judge,
-    plots=late("headgate.domains.adclicks.plots:plots"),
+    plots=late("headgate.domains.adclicks.stages.plots:plots"),
     metrics=METRICS,
     limits=LIMITS,
-    load=late("headgate.domains.adclicks.predictor:Predictor"),
-    decide=late("headgate.domains.adclicks.batch:decide"),
-    noticed="invalid",
-    score=late("headgate.domains.adclicks.batch:score"),
-    routes=late("headgate.domains.adclicks.routes:routes"),
+    outcomes=OUTCOMES,
+    load=late("headgate.domains.adclicks.model.predictor:Predictor"),
+    decide=late("headgate.domains.adclicks.stages.batch:decide"),
+    score=late("headgate.domains.adclicks.stages.batch:score"),
+    routes=late("headgate.domains.adclicks.serving.routes:routes"),
     live=Live(
-        logged=LOGGED,
-        export=late("headgate.domains.adclicks.exported:export"),
-        redecide=late("headgate.domains.adclicks.again:redecide"),
-        recompute=late("headgate.domains.adclicks.again:recompute"),
-        watched=late("headgate.domains.adclicks.watched:watched"),
-        rehearsed=REHEARSED,
+        log=LOG,
+        observe=observe,
+        redecide=late("headgate.domains.adclicks.serving.redecide:redecide"),
+        recompute=late("headgate.domains.adclicks.serving.redecide:recompute"),
+        export=late("headgate.domains.adclicks.serving.export:export"),
     ),
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget
-    bring_in=late("headgate.domains.adclicks.importers:bring_in"),
+    rehearsal=late("headgate.domains.adclicks.stages.rehearsal:rehearsal"),
+    import_data=late("headgate.domains.adclicks.data.importers:import_data"),
 )

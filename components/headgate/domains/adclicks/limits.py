@@ -1,7 +1,24 @@
 """What the gate and the calibration demand of a version of `adclicks`: plain values, in one place."""
 
-from headgate.domain import Comparison, Limits, Watch
-from headgate.domains.adclicks.features import FEATURES
+from headgate.contract.limits import Comparison, Limits, Metric, Watch
+from headgate.contract.outcomes import Outcomes
+from headgate.domains.adclicks.features.kernel import FEATURES
+
+#: What is decided of a click.
+OUTCOMES = Outcomes({"valid": "valid", "invalid": "invalid"}, adverse=("invalid",))
+
+# IVR, the invalidation rate: invalidated of all clicks. FPR: invalidated of the purchasing clicks. Coverage:
+# invalidated of the clicks of sessions that the heuristic holds for robots. AUC: the chance that a click that bought
+# nothing scores above one that did.
+METRICS = (
+    Metric("ivr", "Invalidation rate", +1, "user", 0.0, share=True),
+    Metric("fpr", "False-positive rate", -1, "user", 24.0, share=True),
+    Metric("coverage", "Robotic coverage", +1, "user", 1.0, share=True),
+    Metric("auc", "AUC of purchasing against other clicks", +1, "user", 24.0, share=True),
+)
+
+#: Invalidated of the clicks of accounts that are known to be good as they are decided: what the watch looks at.
+WRONGED = "wronged"
 
 #: The budget: at most this share of the purchasing users is wronged …
 ALPHA = 0.01
@@ -39,6 +56,7 @@ LIMITS = Limits(
     ),
     latency_ratio=3.0,
     watch=Watch(
+        metric=WRONGED,
         units="users of a high RFM score",
         wronged=KNOWN_GOOD_FLIPS,
         newly=ALPHA,

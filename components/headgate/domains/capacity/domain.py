@@ -1,39 +1,33 @@
 """`capacity` as a value of the contract."""
 
-from headgate.domain import Domain, Live, late
-from headgate.domains.capacity.expectations import EXPECTATIONS
-from headgate.domains.capacity.limits import LIMITS
-from headgate.domains.capacity.logged import LOGGED
-from headgate.domains.capacity.metrics import METRICS
-from headgate.domains.capacity.simulate import SCENARIOS, simulate
+from headgate.contract.live import Live
+from headgate.domain import Domain, late
+from headgate.domains.capacity.limits import LIMITS, METRICS, OUTCOMES
+from headgate.domains.capacity.serving.log_rows import LOG, observe
+from headgate.domains.capacity.simulated.simulator import SCENARIOS, simulate
+from headgate.domains.capacity.stages.expectations import EXPECTATIONS
 
 CAPACITY = Domain(
     name="capacity",
     title="Load forecasts",
-    snapshot=late("headgate.domains.capacity.snapshot:take"),
-    profile=late("headgate.domains.capacity.profile:profile"),
+    snapshot=late("headgate.domains.capacity.data.snapshots:take_snapshot"),
+    profile=late("headgate.domains.capacity.stages.profile:profile"),
     expectations=EXPECTATIONS,
-    train=late("headgate.domains.capacity.train:train"),
-    calibrate=late("headgate.domains.capacity.calibrate:step"),
-    evaluate=late("headgate.domains.capacity.evaluate:step"),
-    judge=late("headgate.domains.capacity.judge:judge"),
-    plots=late("headgate.domains.capacity.plots:plots"),
+    train=late("headgate.domains.capacity.stages.train:train"),
+    calibrate=late("headgate.domains.capacity.stages.calibrate:step"),
+    evaluate=late("headgate.domains.capacity.stages.evaluate:step"),
+    judge=late("headgate.domains.capacity.stages.judge:judge"),
+    plots=late("headgate.domains.capacity.stages.plots:plots"),
     metrics=METRICS,
     limits=LIMITS,
-    load=late("headgate.domains.capacity.forecaster:Forecaster"),
-    decide=late("headgate.domains.capacity.batch:decide"),
-    noticed="outside their 90 % band",
-    score=late("headgate.domains.capacity.batch:score"),
-    routes=late("headgate.domains.capacity.routes:routes"),
-    live=Live(
-        logged=LOGGED,
-        export=late("headgate.domains.capacity.logged:export"),
-        redecide=late("headgate.domains.capacity.again:redecide"),
-        recompute=late("headgate.domains.capacity.again:recompute"),
-        watched=late("headgate.domains.capacity.watched:watched"),
-    ),
+    outcomes=OUTCOMES,
+    load=late("headgate.domains.capacity.model.forecaster:Forecaster"),
+    decide=late("headgate.domains.capacity.stages.batch:decide"),
+    score=late("headgate.domains.capacity.stages.batch:score"),
+    routes=late("headgate.domains.capacity.serving.routes:routes"),
+    live=Live(log=LOG, observe=observe, redecide=late("headgate.domains.capacity.serving.redecide:redecide")),
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 70, "regions": 2, "services": 3, "weekly_years": 6},
-    bring_in=late("headgate.domains.capacity.importing:bring_in"),
+    import_data=late("headgate.domains.capacity.data.importing:import_data"),
 )

@@ -1,6 +1,32 @@
 """What the gate demands of a capacity forecast, in one place."""
 
-from headgate.domain import Comparison, Limits, Watch
+from headgate.contract.limits import Comparison, Limits, Metric, Watch
+from headgate.contract.outcomes import Outcomes
+
+#: What is decided of a time that was forecast, once something came. A forecast that was asked for decides nothing.
+OUTCOMES = Outcomes(
+    {"asked": "asked for", "inside": "inside its 90 % band", "outside": "outside its 90 % band"}, adverse=("outside",)
+)
+
+# WAPE: the sum of absolute errors over the sum of what came, at the series' own step and coarser. Peak: how far the
+# largest quarter of an hour of each day was missed, over what it was; and by how many minutes its time. Coverage: the
+# share of steps inside the band.
+_UNIT = "series × origin"
+
+
+METRICS = (
+    Metric("wape", "WAPE at the series' own step", -1, _UNIT, 0.0),
+    Metric("wape_15min", "WAPE of quarters of an hour", -1, _UNIT, 0.0),
+    Metric("wape_1h", "WAPE of hours", -1, _UNIT, 0.0),
+    Metric("wape_1d", "WAPE of days", -1, _UNIT, 0.0),
+    Metric("peak", "Error of the day's peak", -1, _UNIT, 0.0),
+    Metric("peak_minutes", "Minutes between the day's peak and its forecast", -1, _UNIT, 0.0),
+    Metric("cover80", "Share of steps inside the 80 % band", +1, _UNIT, 0.0, share=True),
+    Metric("cover90", "Share of steps inside the 90 % band", +1, _UNIT, 0.0, share=True),
+)
+
+#: Quarters of an hour outside their band: what the watch looks at.
+MISSED = "missed"
 
 LIMITS = Limits(
     comparisons=(
@@ -11,6 +37,7 @@ LIMITS = Limits(
     ),
     latency_ratio=2.0,
     watch=Watch(
+        metric=MISSED,
         units="series",
         wronged=0.20,
         newly=0.10,

@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from headgate import settings
 from headgate.cli import app
 from headgate.data.datasets import exclusively
-from headgate.domains.capacity.companions import as_of, read_calendar, read_masks
-from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.companions.calendar import as_of, read_calendar, read_masks
+from headgate.domains.capacity.data.raw import write_series
 from headgate.domains.capacity.gameday import report
-from headgate.domains.capacity.raw import write_series
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.errors import HeadgateError, UsageError
 from headgate.load.objective import Judged
 from headgate.load.trial import Trial

@@ -4,7 +4,7 @@ from datetime import date
 
 import msgspec
 
-from headgate.domains.capacity.orders.plan import changes
+from headgate.domains.capacity.orders.plans import changes
 
 from .worlds import fleet, needs, planned
 

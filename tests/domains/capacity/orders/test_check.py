@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.domains.capacity.orders.check import check
+from headgate.domains.capacity.orders.check import check_plan
 from headgate.domains.capacity.orders.fleet import Fleet, Quota, Ramp, Running
-from headgate.domains.capacity.orders.plan import Plan
+from headgate.domains.capacity.orders.plans import Plan
 
 from .worlds import fleet, planned
 
@@ -29,7 +29,7 @@ def plan() -> Plan:
 
 
 def test_a_plan_is_what_it_says(plan: Plan) -> None:
-    assert check(plan, LIMITED) == []
+    assert check_plan(plan, LIMITED) == []
 
 
 def left(plan: Plan, told: Fleet, service: str, week: int, lost: str) -> float:
@@ -51,7 +51,7 @@ def test_the_loss_of_any_zone_leaves_every_service_above_its_floor(zones: str, s
     floor = 0.8 * np.quantile(need, 0.9, axis=0)
     for (s, name), week, lost in product(enumerate(told.services), range(2), told.zones):
         assert left(plan, told, name, week, lost) >= floor[s, week] - 1e-6
-    assert check(plan, told) == []
+    assert check_plan(plan, told) == []
 
 
 def altered(plan: Plan, table: str, row: int, field: str, week: int, by: int) -> Plan:
@@ -77,5 +77,5 @@ def altered(plan: Plan, table: str, row: int, field: str, week: int, by: int) ->
 )
 def test_what_is_altered_is_found(plan: Plan, table: str, field: str, by: int, said: str) -> None:
     row = next(i for i, one in enumerate(getattr(plan, table)) if getattr(one, field)[0] >= max(-by, 0))
-    found = check(altered(plan, table, row, field, 0, by), LIMITED)
+    found = check_plan(altered(plan, table, row, field, 0, by), LIMITED)
     assert any(said in one for one in found), found

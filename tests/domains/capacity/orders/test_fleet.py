@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headgate.domains.capacity.forecaster import Forecaster
-from headgate.domains.capacity.orders.case import mondays
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.orders.demand import drawn, first_day, refuse_unjudged
-from headgate.domains.capacity.orders.example import example
+from headgate.domains.capacity.orders.example import write_example
 from headgate.domains.capacity.orders.fleet import read
+from headgate.domains.capacity.orders.problem import mondays
 from headgate.errors import DataRefused, UsageError
 from headgate.registry.ledger import Entry
 
@@ -19,7 +19,7 @@ from headgate.registry.ledger import Entry
 @pytest.fixture
 def file(tmp_path: Path, forecaster: Forecaster) -> Path:
     path = tmp_path / "fleet.yaml"
-    path.write_text(example(forecaster.series, {one.series: 900.0 for one in forecaster.series}))
+    path.write_text(write_example(forecaster.series, {one.series: 900.0 for one in forecaster.series}))
     return path
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from headgate.domains.capacity.gameday.report import FOLDER, write
-from headgate.domains.capacity.orders import plan as plans
+from headgate.domains.capacity.orders import plans
 from headgate.domains.capacity.orders.fleet import read
 from headgate.domains.capacity.orders.gameday_units import with_units
 from headgate.errors import UsageError

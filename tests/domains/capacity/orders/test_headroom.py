@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.domains.capacity.orders.demand import needs
-from headgate.domains.capacity.orders.headroom import CARRIED, Headroom, Item, Load, headroom
-from headgate.domains.capacity.orders.solve import solve
+from headgate.domains.capacity.orders.headroom import CARRIED, Headroom, Item, Load, add_headroom
+from headgate.domains.capacity.orders.solve import solve_problem
 
 from .worlds import case, fleet, kind, service
 
@@ -22,19 +22,19 @@ def test_a_need_is_the_load_times_utilisation_and_burst_whatever_zones_there_are
     told = fleet(zones=zones, services={"s": service(utilisation=utilisation, burst=burst)})
     need = needs(told, Load(np.full((2, 1, 1), load)))
     assert need == pytest.approx(np.full((2, 1, 1), load * burst / utilisation))
-    book = headroom(told, "s")
+    book = add_headroom(told, "s")
     assert {item.name: item.carried for item in book.items} == dict(CARRIED)
     assert next(item for item in book.items if item.name == "zone loss").value == len(zones) / (len(zones) - 1)
 
 
 def test_a_need_cannot_be_multiplied_again() -> None:
-    book = headroom(fleet(), "s0")
+    book = add_headroom(fleet(), "s0")
     with pytest.raises(TypeError, match="once"):
         book.need(book.need(Load(np.ones(3))))  # type: ignore[arg-type]
 
 
 def test_a_reason_cannot_stand_twice_in_the_ledger_nor_be_left_out() -> None:
-    items = headroom(fleet(), "s0").items
+    items = add_headroom(fleet(), "s0").items
     for wrong in ((*items, items[0]), items[:-1], (*items[:-1], items[0])):
         with pytest.raises(ValueError, match="once"):
             Headroom(wrong)
@@ -53,5 +53,5 @@ def test_the_fleet_pays_for_the_loss_of_a_zone_once(zones: str) -> None:
     n = len(zones)
     told = fleet(zones=zones, types={"m7": kind()}, services={"s": service(floor=1.0, missing=0.0)})
     small = case(told, weeks=1, need=np.full((5, 1, 1), 1200.0))  # of full instances of 100 units
-    running = float(solve(small, gap=1e-4).instances.sum())
+    running = float(solve_problem(small, gap=1e-4).instances.sum())
     assert running == 12 * n / (n - 1)

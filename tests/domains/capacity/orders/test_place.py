@@ -14,13 +14,13 @@ from moto.autoscaling.models import autoscaling_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from typer.testing import CliRunner
 
+from headgate.domains.capacity.commands.orders import orders_app
 from headgate.domains.capacity.orders import aws as calls
-from headgate.domains.capacity.orders import plan as plans
-from headgate.domains.capacity.orders.commands import orders_app
+from headgate.domains.capacity.orders import plans
 from headgate.domains.capacity.orders.fleet import Fleet
 from headgate.domains.capacity.orders.place import Report, place, show, words
-from headgate.domains.capacity.orders.placed import placed
-from headgate.domains.capacity.orders.plan import Plan
+from headgate.domains.capacity.orders.placed import read_placed
+from headgate.domains.capacity.orders.plans import Plan
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry.ledger import Ledger
 from headgate.settings import Settings
@@ -113,7 +113,7 @@ def exactly(plan: Plan) -> tuple[list[Any], list[Any]]:
 
 
 def test_nothing_is_ordered_without_being_told(cloud: Cloud, here: Settings, plan: Plan) -> None:
-    report = show(plan, placed([]), NOW, ask=True)
+    report = show(plan, read_placed([]), NOW, ask=True)
     assert report.count("would") == len(plan.orders)
     assert (bought(cloud), sizes(), cloud.asked) == ([], [], [])
 
@@ -125,7 +125,7 @@ def test_a_plan_is_ordered_as_it_stands_and_once(cloud: Cloud, here: Settings, p
     again = order(here, plan)
     assert (again.count("already"), again.count("placed")) == (len(plan.orders), 0)
     assert len(cloud.asked) == calls_made
-    assert show(plan, placed(Ledger(here).entries("capacity")), NOW, ask=True).count("already") == len(plan.orders)
+    assert show(plan, read_placed(Ledger(here).entries("capacity")), NOW, ask=True).count("already") == len(plan.orders)
 
 
 def test_every_order_is_in_the_ledger_before_and_after_its_call(cloud: Cloud, here: Settings, plan: Plan) -> None:
@@ -206,7 +206,7 @@ def test_a_quota_that_is_used_up_is_told_in_words_and_the_rest_is_ordered(
 
 def test_what_ec2_does_not_take_is_told_before_it_is_asked(cloud: Cloud, here: Settings, plan: Plan) -> None:
     late = datetime(2026, 3, 7, tzinfo=UTC)
-    report = show(plan, placed([]), late, ask=True)
+    report = show(plan, read_placed([]), late, ask=True)
     reasons = {line.order.kind: line.words for line in report.refused}
     assert "5 days ahead at least" in reasons["reservation"]
     assert "its week began on 2026-03-02" in reasons["schedule"]
@@ -214,7 +214,7 @@ def test_what_ec2_does_not_take_is_told_before_it_is_asked(cloud: Cloud, here: S
 
 def test_a_group_that_is_not_there_is_told_in_the_dry_run(cloud: Cloud, here: Settings, plan: Plan) -> None:
     boto3.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=plan.mixes[0].group)
-    report = show(plan, placed([]), NOW, ask=True)
+    report = show(plan, read_placed([]), NOW, ask=True)
     assert report.refused
     assert all(f"there is no Auto Scaling group {plan.mixes[0].group}" in line.words for line in report.refused)
 
@@ -283,7 +283,7 @@ def test_the_next_plan_counts_on_what_is_ordered(cloud: Cloud, here: Settings, p
     """Planned again, reservations are held and sizes are set: nothing of it is ordered a second time."""
     order(here, plan)
     entries = Ledger(here).entries("capacity")
-    known = placed(entries)
+    known = read_placed(entries)
     first = {(one.zone, one.type): one for one in plan.pools}
     again = planned(world(), weeks=3, entries=entries)
     assert again.after == known.newest
@@ -340,7 +340,7 @@ def test_what_a_policy_denies_is_named_without_its_blob_and_the_rest_is_ordered(
 
 def test_a_denied_dry_run_says_so_of_each_line(cloud: Cloud, here: Settings, plan: Plan) -> None:
     cloud.refuse = lambda asked: ("UnauthorizedOperation", "no") if "DryRun" in asked else None
-    report = show(plan, placed([]), NOW, ask=True)
+    report = show(plan, read_placed([]), NOW, ask=True)
     assert {line.words.partition(" (")[0] for line in report.refused} == {
         "AWS does not allow CreateCapacityReservation"
     }
@@ -379,7 +379,7 @@ def test_a_setting_that_reaches_no_aws_is_told_and_mended_by_a_second_run(
         with pytest.raises(HeadgateError, match=sentence) as told:
             order(here, own)
         with pytest.raises(HeadgateError, match=sentence):
-            show(own, placed([]), NOW, ask=True)
+            show(own, read_placed([]), NOW, ask=True)
     assert "\n" not in str(told.value)
     assert [entry.what for entry in Ledger(here).entries("capacity")] == ["ordering"]
 

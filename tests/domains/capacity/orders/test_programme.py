@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.domains.capacity.orders import programme
-from headgate.domains.capacity.orders.bound import bound
-from headgate.domains.capacity.orders.choose import choose
+from headgate.domains.capacity.orders.bound import lower_bound
+from headgate.domains.capacity.orders.choose import choose_patterns
+from headgate.domains.capacity.orders.duals import prices
 from headgate.domains.capacity.orders.fleet import Held, Quota, Ramp, Running, Shortage
+from headgate.domains.capacity.orders.local_search import search
 from headgate.domains.capacity.orders.patterns import Patterns, patterns
-from headgate.domains.capacity.orders.settle import settle
 from headgate.domains.capacity.orders.shortage import expected, lines
-from headgate.domains.capacity.orders.solve import cost, solve, whole
-from headgate.domains.capacity.orders.words import prices
+from headgate.domains.capacity.orders.solve import cost, solve_problem, whole
 from headgate.errors import DataRefused
 
 from .worlds import MONDAY, Floats, case, fleet, kind, needs, planned, service
@@ -58,7 +58,7 @@ def test_no_fleet_is_cheaper_than_the_plan(
         shortage=Shortage(measure=measure, quantile=0.8, tail=0.2),
     )
     small = case(told, weeks=1, need=needs(1, 1, size, seed, 20))
-    found = solve(small, gap=1e-3, seconds=5.0)
+    found = solve_problem(small, gap=1e-3, seconds=5.0)
     assert whole(small, found.instances, found.begun)
     assert found.cost == pytest.approx(cheapest(small.need[:, 0, 0], floor, missing, held, measure == "cvar"), rel=2e-3)
     assert found.bound <= found.cost * (1 + 1e-9)
@@ -83,7 +83,7 @@ def test_cvar_keeps_more_than_the_mean_where_shortages_are_dear() -> None:
     told = fleet(services={"s": service(floor=0.3, missing=2.0)})
     careful = msgspec.structs.replace(told, shortage=Shortage(measure="cvar", tail=0.1))
     need = needs(1, 2, seed=3, scenarios=200)
-    mean, tail = (solve(case(one, weeks=2, need=need), gap=1e-3) for one in (told, careful))
+    mean, tail = (solve_problem(case(one, weeks=2, need=need), gap=1e-3) for one in (told, careful))
     assert tail.instances.sum() > mean.instances.sum()
 
 
@@ -92,7 +92,7 @@ def test_patterns_and_exchange_find_what_the_solver_finds(zones: str) -> None:
     """The way of large programmes, held against HiGHS on one that it settles."""
     small = case(fleet(3, zones=zones), weeks=2)
     relaxed = programme.relax(small)
-    instances, lots = settle(small, *choose(small, patterns(small, relaxed)))
+    instances, lots = search(small, *choose_patterns(small, patterns(small, relaxed)))
     assert whole(small, instances, lots)
     _, _, bound = programme.exactly(small, 0.005, 5.0)
     assert cost(small, instances, lots) <= 1.05 * bound
@@ -113,7 +113,7 @@ def test_exchange_comes_down_to_a_quota_that_lots_of_reservations_fill(seed: int
     quota = Quota(family="c", region="eu", vcpus=int(0.7 * 8 * most))
     tight = case(msgspec.structs.replace(told, quotas=[quota]), weeks=6, seed=seed)
     relaxed = programme.relax(tight)
-    assert whole(tight, *settle(tight, *choose(tight, patterns(tight, relaxed))))
+    assert whole(tight, *search(tight, *choose_patterns(tight, patterns(tight, relaxed))))
 
 
 @settings(max_examples=15)
@@ -135,7 +135,7 @@ def test_no_fleet_costs_less_than_the_bound(zones: str, missing: float, off: flo
     best, lots, _ = programme.exactly(small, 1e-3, 2.0)
     assert best is not None
     assert lots is not None
-    least = bound(small, mixes, price)
+    least = lower_bound(small, mixes, price)
     assert least <= cost(small, best, lots) * (1 + 1e-6)
     assert off or least >= relaxed.cost * (1 - 1e-6)
 
@@ -158,7 +158,7 @@ def test_where_no_row_ties_services_the_bound_is_the_best_fleet(
     assert best is not None
     assert lots is not None
     wasteful = Patterns(np.zeros(1, int), np.zeros(1, int), best.T + 1)
-    assert bound(small, wasteful, small.on_demand[:, None]) == pytest.approx(cost(small, best, lots), rel=1e-6)
+    assert lower_bound(small, wasteful, small.on_demand[:, None]) == pytest.approx(cost(small, best, lots), rel=1e-6)
 
 
 def test_reservations_come_in_lots_after_their_lead_time_and_last_their_commitment() -> None:
@@ -183,7 +183,7 @@ def test_a_type_that_is_not_there_yet_is_not_planned_and_its_price_is_told() -> 
 def test_a_fleet_without_a_plan_is_told_which_quota_is_in_the_way() -> None:
     told = fleet(types={"m7": kind()}, quotas=[Quota(family="m", region="eu", vcpus=160)])
     with pytest.raises(DataRefused, match=r"It lacks [\d,]+ vCPUs to the quota of m in eu \(week of 2026-03-\d\d\)"):
-        solve(case(told))
+        solve_problem(case(told))
 
 
 def test_a_fleet_without_a_plan_is_told_which_ramp_is_in_the_way() -> None:
@@ -191,7 +191,7 @@ def test_a_fleet_without_a_plan_is_told_which_ramp_is_in_the_way() -> None:
         types={"m7": kind()}, ramps={"m7": Ramp(add=1, remove=1)}, running=[Running(type="m7", zone="eua", count=2)]
     )
     with pytest.raises(DataRefused, match=r"instances a week to the ramp up of m7 in eu"):
-        solve(case(told))
+        solve_problem(case(told))
 
 
 def test_a_quota_costs_what_it_says() -> None:

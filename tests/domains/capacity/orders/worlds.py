@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.orders.case import Case, build, mondays
 from headgate.domains.capacity.orders.fleet import Fleet, InstanceType, Service
-from headgate.domains.capacity.orders.make import make
-from headgate.domains.capacity.orders.placed import placed
-from headgate.domains.capacity.orders.plan import Forecast, Plan
+from headgate.domains.capacity.orders.make import make_plan
+from headgate.domains.capacity.orders.placed import read_placed
+from headgate.domains.capacity.orders.plans import Forecast, Plan
+from headgate.domains.capacity.orders.problem import Problem, build, mondays
 
 Floats = NDArray[np.float64]
 
@@ -45,10 +45,12 @@ def needs(services: int, weeks: int, size: float = 900.0, seed: int = 0, scenari
     return np.asarray(base * np.exp(random.normal(0, 0.15, (scenarios, services, weeks))))
 
 
-def case(told: Fleet, weeks: int = 3, need: Floats | None = None, **more: Any) -> Case:
+def case(told: Fleet, weeks: int = 3, need: Floats | None = None, **more: Any) -> Problem:
     return build(told, mondays(MONDAY, weeks), needs(len(told.services), weeks, **more) if need is None else need)
 
 
 def planned(told: Fleet, weeks: int = 3, need: Floats | None = None, entries: Any = (), **more: Any) -> Plan:
     drawn = needs(len(told.services), weeks) if need is None else need
-    return make(told, mondays(MONDAY, weeks), drawn, FORECAST, placed(entries), **{"gap": 0.02, "seconds": 3.0} | more)
+    return make_plan(
+        told, mondays(MONDAY, weeks), drawn, FORECAST, read_placed(entries), **{"gap": 0.02, "seconds": 3.0} | more
+    )

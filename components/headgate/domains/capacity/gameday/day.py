@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from headgate.domains.capacity import local_time
+from headgate.domains.capacity.companions import local_time
 from headgate.domains.capacity.gameday.path import Upper, milliseconds, windows
 from headgate.domains.capacity.gameday.report import GameDay, Rehearsal, Tried
 from headgate.errors import HeadgateError

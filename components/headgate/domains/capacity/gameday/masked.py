@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
-from headgate.domains.capacity import local_time
-from headgate.domains.capacity.calendar_edit import Signature, revise
-from headgate.domains.capacity.companions import Mask
-from headgate.domains.capacity.raw import read_series
+from headgate.domains.capacity.companions import local_time
+from headgate.domains.capacity.companions.calendar import Mask
+from headgate.domains.capacity.companions.edit import Signature, revise
+from headgate.domains.capacity.data.raw import read_series
 from headgate.errors import UsageError
 
 #: What the ids of these masks begin with.
@@ -32,7 +32,7 @@ def source(given: Path | str | None) -> Path:
 
 
 @contextmanager
-def masked(
+def mask_minutes(
     folder: Path, event: str, where: Mapping[str, list[str]], planned: timedelta, by: Signature
 ) -> Iterator[list[str]]:
     """Mask the services of each region in `where` for the block; yields the ids of the masks.

@@ -8,14 +8,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity import local_time
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.forecaster import Forecaster, instant
+from headgate.domains.capacity.companions import local_time
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.data.raw import Series
 from headgate.domains.capacity.gameday.report import Window
-from headgate.domains.capacity.raw import Series
+from headgate.domains.capacity.model.forecaster import Forecaster, instant
 from headgate.errors import UsageError
 from headgate.load.measured import Measured
-from headgate.load.objective import Judged, Objective, judge
+from headgate.load.objective import Judged, Objective, judge_load
 from headgate.load.schedule import Path, Schedule
 
 Floats = NDArray[np.float64]
@@ -96,7 +96,7 @@ def windows(
     found = []
     for low, high in pairwise(edges):
         inside = (measured.due >= low) & (measured.due < high)
-        judged = judge(part(measured, inside), objective)
+        judged = judge_load(part(measured, inside), objective)
         at = local_time.brief(path.instant(float(low / schedule.seconds)))
         found.append(Window(at, judged.requests / float(high - low), milliseconds(judged), judged.why))
     first = next((a.at for a, b in pairwise(found) if a.why and b.why), None)

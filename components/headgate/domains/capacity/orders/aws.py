@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from headgate.domains.capacity.orders.fleet import HOURS
-from headgate.domains.capacity.orders.plan import Order
+from headgate.domains.capacity.orders.plans import Order
 from headgate.errors import HeadgateError, UsageError
 
 #: The tag of a reservation that says which order it is.

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from headgate.calibration.budget import cvxpy
 from headgate.domains.capacity.orders import programme
-from headgate.domains.capacity.orders.case import Case
 from headgate.domains.capacity.orders.choose import missing_cost
 from headgate.domains.capacity.orders.patterns import Patterns
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.shortage import worst
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 MOST = 300_000
 
 
-def bound(case: Case, found: Patterns, price: Floats) -> float:
+def lower_bound(case: Problem, found: Patterns, price: Floats) -> float:
     """The lower bound at prices [P, T] of an instance that runs; the patterns that were found are known mixes."""
     price = np.maximum(price, 0.0)
     known = np.full((len(case.services), len(case.weeks)), np.inf)
@@ -47,7 +47,7 @@ def bound(case: Case, found: Patterns, price: Floats) -> float:
     return total
 
 
-def _beyond(case: Case, price: Floats) -> float:
+def _beyond(case: Problem, price: Floats) -> float:
     """What instances cost the fleet beyond their prices, at least."""
     cp = cvxpy()
     running = cp.Variable(price.shape, nonneg=True)

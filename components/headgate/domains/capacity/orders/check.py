@@ -9,13 +9,13 @@ from datetime import date
 from itertools import pairwise
 
 from headgate.domains.capacity.orders.fleet import Fleet
-from headgate.domains.capacity.orders.plan import Plan
+from headgate.domains.capacity.orders.plans import Plan
 
 #: How far a sum of the plan's rounded numbers may be off.
 ROUNDED = 0.01
 
 
-def check(plan: Plan, fleet: Fleet) -> list[str]:
+def check_plan(plan: Plan, fleet: Fleet) -> list[str]:
     """What is wrong with the plan; empty if nothing is."""
     return [
         *_losses(plan, fleet),

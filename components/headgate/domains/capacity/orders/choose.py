@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from headgate.calibration.budget import cvxpy
 from headgate.domains.capacity.orders import programme
-from headgate.domains.capacity.orders.case import Case
 from headgate.domains.capacity.orders.patterns import Patterns
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.shortage import worst
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def choose(case: Case, found: Patterns) -> tuple[Ints, Ints]:
+def choose_patterns(case: Problem, found: Patterns) -> tuple[Ints, Ints]:
     """Instances [C, T] and lots that begin [P, T], whole; floors are kept, limits nearly."""
     share, begun = _relaxed(case, found, missing_cost(case, found))
     block = found.service * len(case.weeks) + found.week
@@ -32,7 +32,7 @@ def choose(case: Case, found: Patterns) -> tuple[Ints, Ints]:
     return instances, np.round(begun).astype(np.int64)
 
 
-def missing_cost(case: Case, found: Patterns) -> Floats:
+def missing_cost(case: Problem, found: Patterns) -> Floats:
     """What missing units cost with each pattern [n]."""
     drawn = worst(case)
     units = np.zeros((len(case.services), len(case.pools)))
@@ -46,7 +46,7 @@ def missing_cost(case: Case, found: Patterns) -> Floats:
     return answer
 
 
-def _relaxed(case: Case, found: Patterns, missing: Floats) -> tuple[Floats, Floats]:
+def _relaxed(case: Problem, found: Patterns, missing: Floats) -> tuple[Floats, Floats]:
     """Shares of patterns [n] and lots [P, T] where both may be parts."""
     cp = cvxpy()
     n, weeks = len(found.service), len(case.weeks)

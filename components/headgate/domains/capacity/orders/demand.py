@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.forecaster import Forecaster
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.orders.fleet import Fleet
-from headgate.domains.capacity.orders.headroom import Load, headroom
+from headgate.domains.capacity.orders.headroom import Load, add_headroom
 from headgate.errors import DataRefused, UsageError
 from headgate.registry.ledger import Entry
-from headgate.registry.standing import standing
+from headgate.registry.ledger_state import state_of
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def refuse_unjudged(entries: Sequence[Entry], version: int, bundle: str) -> str:
 
     One that waits for review counts once a person has made it champion.
     """
-    known = standing(entries)
+    known = state_of(entries)
     ruling = known.rulings.get(version, ("", ""))[1]
     if not known.may_serve(version, bundle):
         why = f"its verdict is {ruling!r}" if ruling else "it has no verdict in the ledger"
@@ -74,7 +74,9 @@ def drawn(
 
 def needs(fleet: Fleet, load: Load) -> Floats:
     """The needs [W, S, T] of loads: every service's ledger of headroom, applied once."""
-    each = [headroom(fleet, name).need(Load(load.values[:, s : s + 1])).values for s, name in enumerate(fleet.services)]
+    each = [
+        add_headroom(fleet, name).need(Load(load.values[:, s : s + 1])).values for s, name in enumerate(fleet.services)
+    ]
     return np.concatenate(each, axis=1)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from headgate.domains.capacity.raw import Series
+from headgate.domains.capacity.data.raw import Series
 from headgate.errors import UsageError
 
 #: Family, generation, vCPUs, price on demand, speed, weeks of lead: rounded list prices of 2025.
@@ -30,7 +30,7 @@ group: "{service}-{zone}-{type}"
 """
 
 
-def example(series: Sequence[Series], peaks: Mapping[str, float], instances: float = 30.0) -> str:
+def write_example(series: Sequence[Series], peaks: Mapping[str, float], instances: float = 30.0) -> str:
     """A `fleet.yaml` for the finest counts among `series`; at its peak each takes about so many `instances`.
 
     Raises UsageError where there is no series that counts.

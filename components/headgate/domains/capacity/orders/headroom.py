@@ -77,7 +77,7 @@ class Headroom:
         return Need(load.values * self.factor)
 
 
-def headroom(fleet: Fleet, service: str) -> Headroom:
+def add_headroom(fleet: Fleet, service: str) -> Headroom:
     """The ledger of a service of the fleet."""
     told = fleet.services[service]
     zones = len(fleet.regions[told.region])

@@ -5,15 +5,15 @@ from datetime import date
 
 import msgspec
 
-from headgate.domains.capacity.orders.case import Case
-from headgate.domains.capacity.orders.plan import Order
+from headgate.domains.capacity.orders.plans import Order
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.solve import Solved
 
 #: What one EC2 reservation may hold at most.
 MOST = 1000
 
 
-def orders(case: Case, solved: Solved, scheduled: Mapping[tuple[str, date], int]) -> list[Order]:
+def orders(case: Problem, solved: Solved, scheduled: Mapping[tuple[str, date], int]) -> list[Order]:
     """The orders of a plan, by day.
 
     `scheduled` is what earlier plans ordered: the size of a group from a day on. A size is ordered in the plan's first

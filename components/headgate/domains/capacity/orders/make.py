@@ -7,15 +7,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.orders import plan as plans
-from headgate.domains.capacity.orders.case import build
-from headgate.domains.capacity.orders.check import check
+from headgate.domains.capacity.orders import plans
+from headgate.domains.capacity.orders.check import check_plan
+from headgate.domains.capacity.orders.duals import prices
 from headgate.domains.capacity.orders.fleet import Fleet
 from headgate.domains.capacity.orders.lines import orders
 from headgate.domains.capacity.orders.placed import Placed
-from headgate.domains.capacity.orders.plan import Forecast, Plan
-from headgate.domains.capacity.orders.solve import solve
-from headgate.domains.capacity.orders.words import prices
+from headgate.domains.capacity.orders.plans import Forecast, Plan
+from headgate.domains.capacity.orders.problem import build
+from headgate.domains.capacity.orders.solve import solve_problem
 from headgate.errors import HeadgateError
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ def with_placed(fleet: Fleet, known: Placed) -> Fleet:
     return msgspec.structs.replace(fleet, held=[*fleet.held, *more])
 
 
-def make(
+def make_plan(
     fleet: Fleet,
     weeks: Sequence[date],
     need: Floats,
@@ -44,7 +44,7 @@ def make(
     """
     fleet = with_placed(fleet, known)
     case = build(fleet, tuple(weeks), need)
-    solved = solve(case, gap, seconds)
+    solved = solve_problem(case, gap, seconds)
     made = Plan(
         id="",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -64,7 +64,7 @@ def make(
         changed=[],
     )
     made = msgspec.structs.replace(made, changed=plans.changes(made, last))
-    if wrong := check(made, fleet):
+    if wrong := check_plan(made, fleet):
         raise HeadgateError(
             f"The plan is not what it says ({len(wrong)} faults), and was not written: {wrong[0]}. Report it."
         )

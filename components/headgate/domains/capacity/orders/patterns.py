@@ -13,7 +13,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.orders.case import Case
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.programme import Relaxed
 
 Floats = NDArray[np.float64]
@@ -53,7 +53,7 @@ class _Frontier:
         return np.where(least - 1e-9 <= self.capacity[-1], self.cost[self.at(least)], np.inf)
 
 
-def patterns(case: Case, relaxed: Relaxed, seed: int = 0) -> Patterns:
+def patterns(case: Problem, relaxed: Relaxed, seed: int = 0) -> Patterns:
     """Mixes for every service and week, at the relaxation's prices and at lists near them."""
     random = np.random.default_rng(seed)
     own = np.maximum(relaxed.price, 1e-3 * case.on_demand[:, None])
@@ -77,7 +77,7 @@ def patterns(case: Case, relaxed: Relaxed, seed: int = 0) -> Patterns:
     return Patterns(np.array([k[0] for k in keys]), np.array([k[1] for k in keys]), np.array(list(found.values())))
 
 
-def _mixes(case: Case, cells: list[Ints], t: int, price: Floats, target: float, keep: int) -> list[Ints]:
+def _mixes(case: Problem, cells: list[Ints], t: int, price: Floats, target: float, keep: int) -> list[Ints]:
     """The `keep` cheapest ways [P] to have `target` units left when any zone of `cells` is lost."""
     n = len(cells)
     even = target / max(n - 1, 1)
@@ -102,7 +102,7 @@ def _mixes(case: Case, cells: list[Ints], t: int, price: Floats, target: float, 
     return answer
 
 
-def _frontier(case: Case, cells: Ints, t: int, price: Floats, around: float) -> _Frontier:
+def _frontier(case: Problem, cells: Ints, t: int, price: Floats, around: float) -> _Frontier:
     """The cheapest mixes of a service in a zone, for about so many units."""
     units = case.units[cells]
     there = ~case.unborn[case.pool[cells], t]
@@ -119,7 +119,7 @@ def _frontier(case: Case, cells: Ints, t: int, price: Floats, around: float) -> 
     return _Frontier(capacity[order], least, order[np.minimum.accumulate(place[::-1])[::-1]], mixes)
 
 
-def _left(case: Case, cells: list[Ints], mix: Ints) -> float:
+def _left(case: Problem, cells: list[Ints], mix: Ints) -> float:
     """What a mix carries when its largest zone is lost; all where there is one zone."""
     each = [float(case.units[mine] @ mix[case.pool[mine]]) for mine in cells]
     return sum(each) - (max(each) if len(each) > 1 else 0.0)

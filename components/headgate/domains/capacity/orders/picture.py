@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from headgate.domains.capacity.orders.plan import Plan, number
+from headgate.domains.capacity.orders.plans import Plan, number
 from headgate.files import atomic_file
 
 
-def picture(plan: Plan, out: Path) -> None:
+def draw(plan: Plan, out: Path) -> None:
     """Draw the plan to a .png, .svg or .pdf: services' capacity and floors over their need, and the cost by week."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headgate.domains.capacity.orders.aws import Refused, Unsettled, dry_run, reserve, resize
-from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, Placed, placed
-from headgate.domains.capacity.orders.plan import Order, Plan, number
+from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, Placed, read_placed
+from headgate.domains.capacity.orders.plans import Order, Plan, number
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry.ledger import Entry, Ledger, me
 
@@ -111,7 +111,7 @@ def place(
     """
     ends = time.monotonic() + deadline
     with ledger.lease(LEASE) as lease:
-        known = placed(ledger.entries(DOMAIN))
+        known = read_placed(ledger.entries(DOMAIN))
         refuse_outdated(plan, known)
         lines: list[Line] = []
         for order in plan.orders:

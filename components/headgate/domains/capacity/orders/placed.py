@@ -45,7 +45,7 @@ class Placed:
         return {(told["group"], date.fromisoformat(told["start"])): told["count"] for told in rows}
 
 
-def placed(entries: Sequence[Entry] | Iterable[Entry]) -> Placed:
+def read_placed(entries: Sequence[Entry] | Iterable[Entry]) -> Placed:
     """Read the orders from entries, oldest first."""
     newest, plan = 0, ""
     done: dict[tuple[str, str], Mapping[str, Any]] = {}

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.calibration.budget import cvxpy
-from headgate.domains.capacity.orders.case import Case
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.shortage import lines
 from headgate.errors import DataRefused
 
@@ -64,7 +64,7 @@ class Relaxed:
         return np.asarray(self.pool + self.unborn + self.add - self.remove - after)
 
 
-def pools(case: Case, running: Any, whole: bool) -> Pools:
+def pools(case: Problem, running: Any, whole: bool) -> Pools:
     """Constraints and costs of pools in which `running` [P, T] instances run; `whole` lots if so."""
     cp = cvxpy()
     shape = (len(case.pools), len(case.weeks))
@@ -109,7 +109,7 @@ def summed(what: Any, weights: Floats) -> Any:
     return weights.ravel() @ cvxpy().vec(what, order="C")
 
 
-def by_cells(case: Case, whole: bool) -> tuple[Any, Pools, dict[str, Any], Any]:
+def by_cells(case: Problem, whole: bool) -> tuple[Any, Pools, dict[str, Any], Any]:
     """The programme over cells: its instances [C, T], pools, rows of services, and cost; `whole` numbers if so."""
     cp = cvxpy()
     shape = (len(case.pool), len(case.weeks))
@@ -128,7 +128,7 @@ def by_cells(case: Case, whole: bool) -> tuple[Any, Pools, dict[str, Any], Any]:
     return x, shared, rows, cost
 
 
-def relax(case: Case) -> Relaxed:
+def relax(case: Problem) -> Relaxed:
     """Solve the programme with parts of instances and lots allowed: a lower bound, and every constraint's price.
 
     Raises DataRefused where a service with a floor has nothing to run on.
@@ -165,7 +165,7 @@ def relax(case: Case) -> Relaxed:
     )
 
 
-def exactly(case: Case, gap: float, seconds: float) -> tuple[Ints | None, Ints | None, float]:
+def exactly(case: Problem, gap: float, seconds: float) -> tuple[Ints | None, Ints | None, float]:
     """Let HiGHS solve the whole programme: instances [C, T] and lots [P, T] if it found any, and its lower bound."""
     cp = cvxpy()
     x, shared, rows, cost = by_cells(case, whole=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.orders.case import Case
+from headgate.domains.capacity.orders.problem import Problem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,7 +33,7 @@ class Lines:
     height: Floats
 
 
-def worst(case: Case) -> Floats:
+def worst(case: Problem) -> Floats:
     """The scenarios [m, S, T] that count, the largest first: all, or of CVaR the worst."""
     told = case.fleet.shortage
     ordered = -np.sort(-case.need, axis=0)
@@ -41,12 +41,12 @@ def worst(case: Case) -> Floats:
     return ordered[:count]
 
 
-def expected(case: Case, capacity: Floats) -> Floats:
+def expected(case: Problem, capacity: Floats) -> Floats:
     """g [S, T] at capacities [S, T], without any line left out."""
     return np.asarray(np.maximum(worst(case) - capacity, 0.0).mean(axis=0))
 
 
-def lines(case: Case) -> Lines:
+def lines(case: Problem) -> Lines:
     """The lines that can matter: capacity is never below what the loss of a zone asks for."""
     drawn = worst(case)
     zones = np.array([len(case.fleet.regions[case.fleet.services[name].region]) for name in case.services])

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.capacity.orders import programme
-from headgate.domains.capacity.orders.bound import bound
-from headgate.domains.capacity.orders.case import Case
-from headgate.domains.capacity.orders.choose import choose
+from headgate.domains.capacity.orders.bound import lower_bound
+from headgate.domains.capacity.orders.choose import choose_patterns
+from headgate.domains.capacity.orders.local_search import reserved, search
 from headgate.domains.capacity.orders.patterns import patterns
+from headgate.domains.capacity.orders.problem import Problem
 from headgate.domains.capacity.orders.programme import Relaxed
-from headgate.domains.capacity.orders.settle import reserved, settle
 from headgate.domains.capacity.orders.shortage import expected
 from headgate.errors import DataRefused, HeadgateError
 
@@ -44,7 +44,7 @@ class Solved:
         return max(0.0, 1 - self.bound / self.cost) if self.cost > 0 else 0.0
 
 
-def solve(case: Case, gap: float = 0.01, seconds: float = 30.0) -> Solved:
+def solve_problem(case: Problem, gap: float = 0.01, seconds: float = 30.0) -> Solved:
     """The cheapest fleet within `gap`, or the best that was found in about `seconds`.
 
     Raises DataRefused that names the limits in the way where there is no plan, HeadgateError where none was found.
@@ -58,11 +58,11 @@ def solve(case: Case, gap: float = 0.01, seconds: float = 30.0) -> Solved:
     refuse_broken(case, relaxed.broken)
     least, found = relaxed.cost, None  # instances, lots, cost
     mixes = patterns(case, relaxed)
-    x, begun = settle(case, *choose(case, mixes))
+    x, begun = search(case, *choose_patterns(case, mixes))
     if whole(case, x, begun):
         found = (x, begun, cost(case, x, begun))
         if least < (1 - gap) * found[2]:
-            least = max(least, bound(case, mixes, relaxed.price))
+            least = max(least, lower_bound(case, mixes, relaxed.price))
     if found is None or least < (1 - gap) * found[2]:
         other_x, other_begun, proven = programme.exactly(case, gap, left())
         least = max(least, proven if np.isfinite(proven) else 0.0)
@@ -76,7 +76,7 @@ def solve(case: Case, gap: float = 0.01, seconds: float = 30.0) -> Solved:
     return Solved(*found, least, relaxed, time.monotonic() - began)
 
 
-def refuse_broken(case: Case, broken: dict[str, Floats]) -> None:
+def refuse_broken(case: Problem, broken: dict[str, Floats]) -> None:
     """Raise DataRefused in words where limits had to be broken."""
     words = []
     for name, by in broken.items():
@@ -95,7 +95,7 @@ def refuse_broken(case: Case, broken: dict[str, Floats]) -> None:
         )
 
 
-def cost(case: Case, instances: Ints | Floats, begun: Ints | Floats) -> float:
+def cost(case: Problem, instances: Ints | Floats, begun: Ints | Floats) -> float:
     """What a fleet costs, missing units included."""
     extra = np.maximum(0.0, case.pooled @ instances - reserved(case, begun))
     there = (case.beginning * begun).sum() + case.reserved @ case.held.sum(axis=1)
@@ -104,7 +104,7 @@ def cost(case: Case, instances: Ints | Floats, begun: Ints | Floats) -> float:
     )
 
 
-def whole(case: Case, instances: Ints | Floats, begun: Ints | Floats) -> bool:
+def whole(case: Problem, instances: Ints | Floats, begun: Ints | Floats) -> bool:
     """Whether a fleet of whole instances keeps quotas, ramps and floors."""
     running, there = case.pooled @ instances, reserved(case, begun)
     used = np.maximum(running, there)

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.forecaster import Forecast
-from headgate.domains.capacity.pages.asked import View
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.model.forecaster import Forecast
+from headgate.domains.capacity.pages.query import View
 
 #: Bands that are drawn: their ends, how dark, and what they are called.
 BANDS = ((0.05, 0.95, 0.12, "90 %"), (0.1, 0.9, 0.2, "80 %"))

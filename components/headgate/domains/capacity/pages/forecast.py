@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from headgate.domains.capacity.calendar_advice import advise
-from headgate.domains.capacity.calendar_edit import Signature, change
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.explain import Explanation, explain, moved
-from headgate.domains.capacity.forecaster import Forecast, Forecaster
-from headgate.domains.capacity.pages import asked as asking
-from headgate.domains.capacity.pages.asked import View
+from headgate.contract.host import Host
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.companions.edit import Signature, change
+from headgate.domains.capacity.model.forecaster import Forecast, Forecaster
+from headgate.domains.capacity.pages import query as asking
 from headgate.domains.capacity.pages.figures import LEVELS, bands, figure
+from headgate.domains.capacity.pages.query import View
+from headgate.domains.capacity.serving.advice import advise
+from headgate.domains.capacity.serving.explain import Explanation, explain_forecast, moved
 from headgate.errors import DataRefused, HeadgateError, UsageError
-from headgate.serving.host import Host
 
 #: What is saved from a page at most: letters of a reason, length of an event, how far it is moved, and its intensity.
 LONGEST_REASON, LONGEST_EVENT, FURTHEST, MOST_INTENSE = 500, timedelta(days=366), timedelta(days=3 * 366), 100.0
@@ -201,7 +201,7 @@ def _length(seconds: int) -> str:
 
 def _explained(forecaster: Forecaster, view: View, calendar: Sequence[Event]) -> tuple[Explanation | None, str]:
     try:
-        return explain(forecaster, view.series, view.start, view.end, calendar), ""
+        return explain_forecast(forecaster, view.series, view.start, view.end, calendar), ""
     except UsageError as error:
         return None, str(error)
 

@@ -8,16 +8,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from headgate.contract.host import Host
+from headgate.contract.row import COMMON
 from headgate.decisions import reading
-from headgate.domains.capacity.companions import Event
-from headgate.domains.capacity.logged import LOGGED
-from headgate.domains.capacity.pages import asked as asking
-from headgate.domains.capacity.pages.asked import STEPS, View
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.pages import query as asking
 from headgate.domains.capacity.pages.figures import figure
-from headgate.domains.capacity.recording import DOMAIN
-from headgate.domains.capacity.track import Tracked, track
+from headgate.domains.capacity.pages.query import STEPS, View
+from headgate.domains.capacity.serving.log_rows import LOG
+from headgate.domains.capacity.serving.recording import DOMAIN
+from headgate.domains.capacity.serving.track import Tracked, track_event
 from headgate.errors import UsageError
-from headgate.serving.host import Host
 
 #: Seconds between two looks, and that one may take.
 EVERY, DEADLINE = 15, 10.0
@@ -32,8 +33,8 @@ LATE = timedelta(hours=1)
 LONGEST = timedelta(days=14)
 
 _COLUMNS: dict[str, pl.DataType] = {
-    "decided_at": reading.COMMON["decided_at"],
-    **{name: LOGGED[name] for name in ("kind", "series", "step", "time", "actual")},
+    "decided_at": COMMON["decided_at"],
+    **{name: LOG.own[name] for name in ("kind", "series", "step", "time", "actual")},
 }
 
 
@@ -58,7 +59,7 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
     lines: list[dict[str, Any]] = []
     tracked: Tracked | None = None
     if len(times):
-        tracked = track(forecaster, view.series, times, values, view.start, view.end, view.seconds, known)
+        tracked = track_event(forecaster, view.series, times, values, view.start, view.end, view.seconds, known)
         rest = ~np.isfinite(tracked.actual)
         rest[: np.flatnonzero(~rest)[-1]] = False
         lines = [
@@ -115,7 +116,7 @@ def _came(host: Host, view: View) -> tuple[NDArray[np.int64], NDArray[np.float64
     rows = pl.concat(
         [
             pl.DataFrame(schema=_COLUMNS),
-            *(reading.read_part(host.settings, DOMAIN, one, wanted, _COLUMNS) for one in parts),
+            *(reading.read_part(host.settings, LOG, one, wanted, _COLUMNS) for one in parts),
         ]
     )
     steps = rows["step"].unique().to_list()

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import Any
 
-from headgate.domains.capacity.orders.plan import FOLDER, Carries, Order, Plan, newest, read
-from headgate.domains.capacity.pages import asked as asking
+from headgate.contract.host import Host
+from headgate.domains.capacity.orders.plans import FOLDER, Carries, Order, Plan, newest, read
+from headgate.domains.capacity.pages import query as asking
 from headgate.domains.capacity.pages.figures import encode, numbers
-from headgate.domains.capacity.recording import DOMAIN
+from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.errors import HeadgateError
-from headgate.serving.host import Host
 
 #: So many orders are listed.
 LISTED = 60

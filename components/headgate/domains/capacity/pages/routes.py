@@ -6,10 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from headgate.console.doors import form
+from headgate.console.guard import form
 from headgate.console.page import Page, aside, caller, partial, render
+from headgate.contract.host import Host
 from headgate.domains.capacity.pages import forecast, live, orders
-from headgate.serving.host import Host
 
 
 def pages(host: Host) -> list[Page]:

@@ -1,0 +1,1 @@
+"""Who may ask: bearer tokens, their scopes, and how many requests a second."""

@@ -1,0 +1,1 @@
+"""Our HTTP: endpoints, what a request may take, problems, OpenAPI and the docs page."""

@@ -1,0 +1,82 @@
+"""An endpoint: a Starlette route that also knows what it takes and answers, for OpenAPI and the docs page."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headgate.access.tokens import Scope
+from headgate.api.problems import Problem, undecodable
+
+#: Longest body that is read, in bytes.
+MAX_BODY = 1 << 20
+
+#: What a caller's token must have, or that none is needed.
+Need = Scope | Literal["open"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an endpoint takes and answers. Types are such as msgspec can write a JSON schema of; None is no JSON."""
+
+    summary: str
+    description: str
+    answer: Any
+    body: Any = None
+    query: Any = None  # a struct: each of its fields is a parameter of the query
+    body_example: Any = None
+    answer_example: Any = None
+    errors: Mapping[int, str] = field(default_factory=dict)  # status → when
+
+
+class Endpoint(Route):
+    """A documented route for one method."""
+
+    def __init__(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        handler: Callable[[Request], Awaitable[Response]],
+        operation: Operation,
+        scope: Need | None = None,
+    ) -> None:
+        """Answer `method` `path` with `handler`; where no `scope` is given, POST needs "decide" and GET "read"."""
+        super().__init__(path, handler, methods=[method])
+        self.method, self.operation = method, operation
+        self.scope: Need = scope or ("decide" if method == "POST" else "read")
+
+
+async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = MAX_BODY) -> T:
+    """The request's body as `decoder` types it; a `Problem` (400, 413, 422) where it is not that."""
+    body, more = b"", True
+    while more:  # as `request.stream` does, at half its price
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise Problem(413, "too-large", f"The body is longer than {limit} bytes: send less at once.")
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise undecodable(error) from None
+
+
+def query(request: Request, of: type[T]) -> T:
+    """The request's query as the struct `of`; a `Problem` (422) that names the parameter where it is not that."""
+    try:
+        return msgspec.convert(dict(request.query_params), of, strict=False)
+    except msgspec.ValidationError as error:
+        raise undecodable(error) from None
+
+
+def json(value: Any) -> Response:
+    """`value` as a JSON answer."""
+    return Response(msgspec.json.encode(value), media_type="application/json")

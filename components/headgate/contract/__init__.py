@@ -1,0 +1,1 @@
+"""The types that everyone shares: the ground under `domain.py`."""

@@ -1,0 +1,1 @@
+"""`headgate adclicks …`: the commands that only this domain has."""

@@ -1,0 +1,1 @@
+"""The feature vector of a click: one kernel over arrays, and counters that answer the same online."""

@@ -1,0 +1,1 @@
+"""What a version is: the net, its baselines, and the loaded predictor."""

@@ -1,0 +1,1 @@
+"""What is answered: routes, the log's columns, and decisions made again."""

@@ -1,0 +1,1 @@
+"""`headgate capacity …`: the commands that only this domain has."""

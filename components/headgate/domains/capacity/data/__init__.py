@@ -1,0 +1,1 @@
+"""What comes: the raw schema, its files, importers, and snapshots of them."""

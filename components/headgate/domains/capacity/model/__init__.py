@@ -1,0 +1,1 @@
+"""What a version is: the regression, its levels and intervals, and the loaded forecaster."""

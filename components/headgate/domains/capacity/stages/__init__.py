@@ -1,0 +1,1 @@
+"""The contract's steps: expectations, train, calibrate, evaluate, judge, plots, and batches."""

@@ -1,0 +1,1 @@
+"""Which runs are due, the deployments that make them, and how a run ended."""
