@@ -25,10 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
+from headgate.domain import get_domain
 from headgate.errors import HeadgateError
 from headgate.load.limit import Found, search
 from headgate.load.objective import Judged, read_objective
-from headgate.load.target import Target
 from headgate.load.trial import Trial
 
 #: The sweep goes from and to these multiples of what a first game day found, in so many steps.
@@ -64,6 +65,10 @@ class Day:
         return self.found.rate / breaking(self.steps) if self.found.limited == "target" else float("nan")
 
 
+REQUESTS = get_domain("adclicks").requests
+assert REQUESTS is not None
+
+
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
     """What is started meanwhile runs on one of the cores that we may use, and so do we."""
@@ -80,7 +85,7 @@ def on_core(core: int) -> Iterator[None]:
 def day(target: Target, aim: str, sizes: Sizes, rates: NDArray[np.float64], seed: int, most: float) -> Day:
     """A game day's search; between its steps those of a sweep over `rates`, if there are any."""
     began, random, steps = time.monotonic(), np.random.default_rng(seed), list[Swept]()
-    on = Trial(target, read_objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
+    on = Trial(REQUESTS, target, read_objective(aim, 0.001, 0.05), sizes.seconds, "gameday:benchmark/", seed)
     order = (float(rate) for _ in count() for rate in random.permutation(rates))
 
     def attempt(rate: float) -> Judged:
@@ -152,7 +157,7 @@ def main() -> None:
         with on_core(0):
             server = stack.enter_context(rig.headgate(at.folder, {}))
         stack.enter_context(on_core(1))
-        target = Target(server.address)
+        target = Target(server.address, "/v1/adclicks/decisions")
         first = day(target, asked.objective, sizes, np.empty(0), 1, 20_000)  # tells where to sweep, and counts no more
         say(f"about {first.found.rate:,.0f}/s in {first.seconds:.0f} s")
         rates = first.found.rate * np.geomspace(LOW, HIGH, GRID)

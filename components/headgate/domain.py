@@ -20,6 +20,7 @@ from headgate.contract.live import Live
 from headgate.contract.outcomes import Outcomes
 from headgate.contract.predictor import Predictor
 from headgate.contract.rehearsal import Rehearsal
+from headgate.contract.requests import Requests
 from headgate.contract.results import Decided, Imported, Scored
 from headgate.errors import UsageError
 
@@ -64,6 +65,8 @@ class Domain:
     import_data: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
+    pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
+    requests: Requests | None = None  # what a load sends; None: it has none
     rehearsal: Callable[[], Rehearsal] | None = None  # what drills need; None: it has none
     promotion: Literal["auto", "review"] = "auto"
 

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
+from headgate.contract.requests import Target
 from headgate.errors import HeadgateError, UsageError
 from headgate.load.generator import Limits, run
 from headgate.load.measured import Measured
-from headgate.load.target import Target
 
 from .servers import Queue, answering, ok
 
@@ -18,7 +18,7 @@ FEW = Limits(connections=2, patience=10)
 
 
 def asked(address: str, due: np.ndarray, limits: Limits = FEW, **told) -> Measured:
-    target = Target(address)
+    target = Target(address, "/v1/adclicks/decisions")
     return run(target, due, lambda number, wall: target.whole(b"%d" % number), limits, **told)
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from headgate.contract.requests import Target
 from headgate.load.measured import Measured
 from headgate.load.report import quantiles as measured_quantiles
 from headgate.load.report import report
 from headgate.load.schedule import Schedule
 from headgate.load.server_time import Bounds, buckets, quantiles
-from headgate.load.target import Target
 
 TEXT = """
 # TYPE headgate_request_seconds histogram
@@ -53,7 +53,14 @@ def test_a_server_that_was_started_anew_meanwhile_tells_nothing(after):
 def test_a_run_in_which_everything_failed_can_be_told():
     measured = Measured.nothing(np.linspace(0, 1, 10))
     measured.status[:] = 401
-    told = report(measured, Schedule(10, 1), Target("http://127.0.0.1:1"), batch=None, seed=0, inside=None)
+    told = report(
+        measured,
+        Schedule(10, 1),
+        Target("http://127.0.0.1:1", "/v1/adclicks/decisions"),
+        batch=None,
+        seed=0,
+        inside=None,
+    )
     assert told.failed == 10
     assert "HEADGATE_TOKEN" in told.words()
     assert told.plain()["latency"]["p99"] is None

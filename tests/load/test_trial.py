@@ -5,20 +5,24 @@ import time
 
 import pytest
 
+from headgate.contract.requests import Target
+from headgate.domain import get_domain
 from headgate.errors import HeadgateError
 from headgate.load.limit import Over, search
 from headgate.load.objective import Objective
-from headgate.load.target import Target
 from headgate.load.trial import Trial
 
 from .servers import Queue, answering, ok
+
+REQUESTS = get_domain("adclicks").requests
+assert REQUESTS is not None
 
 #: Wide of the pauses of this machine.
 AIM = Objective("p90", 0.9, 0.15)
 
 
 def trial(address: str, **told: object) -> Trial:
-    return Trial(Target(address), AIM, **{"seconds": 1.0, "tag": "gameday:test/"} | told)  # type: ignore[arg-type]
+    return Trial(REQUESTS, Target(address, REQUESTS.path), AIM, **{"seconds": 1.0, "tag": "gameday:test/"} | told)  # type: ignore[arg-type]
 
 
 @pytest.mark.nightly

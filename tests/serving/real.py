@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -13,13 +12,11 @@ from starlette.applications import Starlette
 
 from headgate import settings as settings_module
 from headgate.contract.slots import Loaded, Slots
-from headgate.domains.adclicks.serving.routes import routes as adclicks_routes
-from headgate.domains.capacity.serving.routes import routes as capacity_routes
+from headgate.domain import Domain, get_domain
 from headgate.serving import app
 from headgate.settings import Settings
 
-ADCLICKS: Any = SimpleNamespace(name="adclicks", routes=adclicks_routes)
-CAPACITY: Any = SimpleNamespace(name="capacity", routes=capacity_routes)
+ADCLICKS, CAPACITY = get_domain("adclicks"), get_domain("capacity")
 
 
 def settings(home: Path) -> Settings:
@@ -28,7 +25,7 @@ def settings(home: Path) -> Settings:
 
 
 @contextmanager
-def real_app(settings: Settings, domain: Any, predictor: Any) -> Iterator[Starlette]:
+def real_app(settings: Settings, domain: Domain, predictor: Any) -> Iterator[Starlette]:
     """The app of `domain`, in which `predictor` decides as version 1 and no registry is followed."""
     slots = Slots()
     slots.crown(Loaded(domain.name, 1, "b" * 64, predictor, datetime.now(UTC)))

@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
 from headgate.domains.adclicks.simulated.requests import Clicks
 from headgate.errors import HeadgateError
-from headgate.load.target import Target
 from peers.serving import rig
 from peers.serving.rig import Loaded, Running, Samples, Sizes
 from peers.serving.rivals import RIVALS, environment, versions
@@ -110,7 +110,7 @@ def report(sizes: Sizes) -> str:
 
 def _same_answers(server: Running, who: Contestant, at: State) -> None:
     """Hold the decisions of a server against those of the first one: the same clicks, in the same order."""
-    clicks = Clicks(COMPARED, Target(server.address), seed=7, run="compared")
+    clicks = Clicks(COMPARED, Target(server.address, "/v1/adclicks/decisions"), seed=7, run="compared")
     before, after = who.around
     decided = []
     for number in range(COMPARED):

@@ -17,12 +17,12 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
 from headgate.domains.adclicks.simulated.requests import Clicks
 from headgate.errors import HeadgateError
 from headgate.load.generator import Limits, run
 from headgate.load.measured import Measured
 from headgate.load.schedule import Schedule
-from headgate.load.target import Target
 from headgate.servers import free_port
 
 #: Seconds that a server may take until it answers; BentoML and MLflow import much.

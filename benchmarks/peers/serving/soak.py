@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 from scipy import stats
 
+from headgate.contract.requests import Target
 from headgate.domains.adclicks.features.windows import HISTORY
 from headgate.load.generator import Limits, run
 from headgate.load.schedule import Schedule
-from headgate.load.target import Target
 from headgate.servers import free_port
 from peers.serving import rig
 from peers.serving.rig import Running, Sizes

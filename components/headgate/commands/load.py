@@ -1,4 +1,4 @@
-"""`headgate load adclicks`: open-loop load, measured from the instant at which each request was due."""
+"""`headgate load DOMAIN`: open-loop load, measured from the instant at which each request was due."""
 
 import sys
 from pathlib import Path
@@ -8,9 +8,8 @@ import typer
 
 from headgate import settings
 from headgate.commands.options import DomainName, Json, answer
+from headgate.domain import get_domain
 from headgate.errors import UsageError
-
-PATH = "/v1/adclicks/decisions"
 
 #: Most connections that are opened unless more are asked for.
 CONNECTIONS = 64
@@ -18,7 +17,7 @@ CONNECTIONS = 64
 
 def load(
     domain: DomainName,
-    rate: Annotated[float, typer.Option(help="Clicks a second, where the shape is at its highest.")],
+    rate: Annotated[float, typer.Option(help="Events a second, where the shape is at its highest.")],
     shape: Annotated[
         str,
         typer.Option(
@@ -32,7 +31,7 @@ def load(
         str | None, typer.Option(metavar="URL", help="Where; `headgate serve` on this machine if left out.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Clicks in a request, as a list; one alone if left out.")
+        int | None, typer.Option(min=1, max=1000, help="Events in a request, as a list; one alone if left out.")
     ] = None,
     token: Annotated[
         str | None, typer.Option(envvar="HEADGATE_TOKEN", help="A bearer token with the scope decide.")
@@ -49,16 +48,17 @@ def load(
 ) -> None:
     """Ask for decisions at a steady or changing rate, and show how long they took.
 
-    Open loop: requests are due at instants of a Poisson process, as clicks of many people are, and no slow answer puts
+    Open loop: requests are due at instants of a Poisson process, as those of many people are, and no slow answer puts
     the next one off. A latency runs from the instant at which its request was due, so a server that stalls shows it
     in every request that fell due meanwhile. Exits 1 if any request failed. Ctrl-C reports what there is.
     """
-    if domain != "adclicks":
-        raise UsageError(f"There is no load for {domain}: clicks are what comes by the thousand, so load adclicks.")
+    requests = get_domain(domain).requests
+    if requests is None:
+        raise UsageError(f"{domain} says of no endpoint that it is asked by the thousand, so there is no load for it.")
     if not minutes and not seconds:
         raise UsageError("Say how long: --minutes 5, or --seconds 30.")
 
-    from headgate.domains.adclicks.simulated.requests import Clicks
+    from headgate.contract.requests import Target
     from headgate.files import write_json
     from headgate.load import server_time
     from headgate.load.generator import Limits, run
@@ -66,10 +66,9 @@ def load(
     from headgate.load.progress import progress
     from headgate.load.report import QUANTILES, report
     from headgate.load.schedule import Schedule
-    from headgate.load.target import Target
 
     here = settings.load()
-    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), PATH, token)
+    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), requests.path, token)
     where.head(0)  # what no address or token can be is said before the work
     folder = out or here.home / "load" / domain
     try:
@@ -78,14 +77,14 @@ def load(
         raise UsageError(f"{folder} cannot be made ({error.strerror}): name another folder with --out.") from error
     schedule = Schedule(rate / (batch or 1), 60 * minutes + seconds, shape)
     due = schedule.due(seed)
-    clicks = Clicks(len(due), where, batch=batch, seed=seed)
+    population = requests.draw(len(due), where, batch=batch, seed=seed)
     limits = Limits(connections or round(min(CONNECTIONS, max(4, schedule.rate / 8))))
-    before = server_time.scrape(where.address, PATH, token)
+    before = server_time.scrape(where.address, requests.path, token)
     told_how_far = progress(schedule.seconds)
-    measured = run(where, due, clicks.request, limits, progress=told_how_far)
+    measured = run(where, due, population.request, limits, progress=told_how_far, by_default=requests.by_default)
     if told_how_far:
         print(file=sys.stderr)
-    after = server_time.scrape(where.address, PATH, token)
+    after = server_time.scrape(where.address, requests.path, token)
     bounds = server_time.quantiles(before, after, list(QUANTILES.values()))
     told = report(measured, schedule, where, batch=batch, seed=seed, inside=bounds)
     write_json(folder / "latency.json", told.plain())

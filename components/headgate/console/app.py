@@ -47,7 +47,7 @@ def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: Cons
     ]
     app = Starlette(
         routes=[
-            Route("/static/{name}", files.static),
+            Route("/static/{name:path}", files.static),
             Route("/login", login, methods=["GET", "POST"]),
             Route("/logout", logout, methods=["POST"]),
             *own,

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headgate.domain import NAMES
+
 _OWN = Path(__file__).parent / "static"
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -27,18 +29,27 @@ def _plotly() -> Path:
     return Path(found.origin).parent / "package_data" / "plotly.min.js"
 
 
-#: The files that there are.
-FILES = ("plotly.js", "htmx.min.js", "console.css", "console.js", "charts.js", "ranges.js", "icon.svg")
+#: The files of all pages.
+FILES = ("plotly.js", "htmx.min.js", "console.css", "console.js", "charts.js", "icon.svg")
 
 
-def _path(name: str) -> Path:
-    return _plotly() if name == "plotly.js" else _OWN / name
+def _path(name: str) -> Path | None:
+    """Where a file lies: one of `FILES`, or as NAME/FILE one of a domain's `pages/static`; None: there is none."""
+    if name in FILES:
+        return _plotly() if name == "plotly.js" else _OWN / name
+    domain, _, file = name.partition("/")
+    found = find_spec(f"headgate.domains.{domain}.pages") if domain in NAMES else None
+    own = Path(found.origin).parent / "static" if found and found.origin else None
+    known = {path.name: path for path in own.iterdir()} if own and own.is_dir() else {}
+    return known.get(file)
 
 
 @lru_cache
 def read(name: str) -> tuple[bytes, str]:
     """A file's bytes as gzip, and twelve digits that say which they are. Megabytes are packed once."""
-    data = _path(name).read_bytes()
+    path = _path(name)
+    assert path is not None
+    data = path.read_bytes()
     return gzip.compress(data, 6, mtime=0), sha256(data).hexdigest()[:12]
 
 
@@ -46,15 +57,16 @@ def read(name: str) -> tuple[bytes, str]:
 def address(name: str) -> str:
     """Where a page finds the file `name`: another address where its contents are others."""
     path = _path(name)
+    assert path is not None, f"a page names {name}, which is none of the files there are"
     stamp = path.stat()
     digest = sha256(f"{stamp.st_size}:{stamp.st_mtime_ns}".encode()).hexdigest()[:12]
     return f"/console/static/{name}?{digest}"
 
 
 async def static(request: Request) -> Response:
-    """One of `FILES`. They say nothing about anybody, so they need no token."""
+    """A file of all pages, or of a domain's. They say nothing about anybody, so they need no token."""
     name = request.path_params["name"]
-    if name not in FILES:
+    if _path(name) is None:
         raise HTTPException(404)
     packed, digest = await to_thread.run_sync(read, name)
     headers = {"Cache-Control": f"public, max-age={KEPT}, immutable", "ETag": f'"{digest}"', "Vary": "Accept-Encoding"}

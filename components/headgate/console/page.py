@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Page(Route):
     """A page, or a part of one, at `path` below the console's prefix. GET needs the scope "read", POST "operate".
 
-    A domain's pages are among its `routes`, with paths below its name. `title` is what the navigation calls it; one
+    A domain's pages have paths below its name. `title` is what the navigation calls it; one
     without is not in it.
     """
 

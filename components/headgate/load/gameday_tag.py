@@ -15,8 +15,3 @@ RANGES = (HOMES, GATEWAYS, HOMES_V6)
 def tag_of(event: str) -> str:
     """What the names of the game day of `event` begin with; short enough to leave room for the names."""
     return f"{TAG}{event[:100]}/"
-
-
-def campaign_of(campaign: str, ip: str) -> str:
-    """The campaign as it is kept: one that bears the tag and did not come from a game day's IP shows that."""
-    return campaign if not campaign.startswith(TAG) or ip.startswith(RANGES) else f"not-{campaign}"

@@ -16,13 +16,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
 from headgate.errors import HeadgateError
 from headgate.load.measured import DROPPED, GARBLED, LATE, LOST, Measured, view
-from headgate.load.target import Target
 from headgate.load.timer import Alarm, clock
-
-#: What an answer has in it for each decision that was made without counters.
-BY_DEFAULT = b'"pending":true'
 
 #: Seconds between two looks for requests that were not answered in time.
 SWEEP = 0.1
@@ -61,15 +58,17 @@ def run(
     *,
     heard: Heard | None = None,
     progress: Progress | None = None,
+    by_default: bytes = b"",
 ) -> Measured:
     """Send a request at each instant of `due` [n], in seconds from the start, ascending; what came of them.
 
     Ctrl-C ends it early, with what there is. `heard` is told every answer, `progress` about ten times a second how far
-    it is. Raises HeadgateError where nothing listens at `target`.
+    it is. `by_default` is what an answer has in it for each decision that was given by default. Raises HeadgateError
+    where nothing listens at `target`.
     """
     import uvloop
 
-    generator = _Generator(target, due, request, limits or Limits(), heard, progress)
+    generator = _Generator(target, due, request, limits or Limits(), heard, progress, by_default)
     gc.collect()
     gc.freeze()  # no pause of ours may look like one of the server's
     gc.disable()
@@ -92,7 +91,9 @@ class _Generator:
         limits: Limits,
         heard: Heard | None,
         progress: Progress | None,
+        by_default: bytes,
     ) -> None:
+        self._by_default = by_default
         self.measured = Measured.nothing(due)
         self.heard = heard
         self.free: deque[_Connection] = deque()
@@ -155,7 +156,7 @@ class _Generator:
         now = clock()
         self._latency[request] = now - self._start - self._due[request]
         self._status[request] = status
-        self._pending[request] = body.count(BY_DEFAULT)
+        self._pending[request] = body.count(self._by_default) if self._by_default else 0
         if not 200 <= status < 300:
             self._count_failures(1)
         if self.heard:

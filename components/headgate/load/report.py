@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
 from headgate.load.measured import UNSENT, Measured
 from headgate.load.schedule import Schedule
 from headgate.load.server_time import Bounds
-from headgate.load.target import Target
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from headgate.domains.adclicks.simulated.requests import Clicks
+from headgate.contract.requests import Population, Requests, Target
 from headgate.errors import HeadgateError
 from headgate.load.generator import Heard, Limits, Progress, run
 from headgate.load.limit import Over
@@ -15,13 +17,9 @@ from headgate.load.measured import FAILURES, LATE, Measured
 from headgate.load.objective import Judged, Objective, judge_load
 from headgate.load.report import ADVICE
 from headgate.load.schedule import Schedule
-from headgate.load.target import Target
 
 #: Answers that are no sign of load: going on would tell nothing.
 REFUSED = ("HTTP 401", "HTTP 403", "HTTP 404", "HTTP 429")
-
-#: What an answer of Headgate has in it.
-DECIDED = b'"decision_id":'
 
 #: A step lasts at most so many times what was asked for, where few requests make it longer.
 STRETCH = 4.0
@@ -44,8 +42,9 @@ GIVEN_UP = 0.05
 
 @dataclass
 class Trial:
-    """Loads of tagged clicks on one target."""
+    """Loads of a domain's tagged requests on one target."""
 
+    requests: Requests
     target: Target
     objective: Objective
     seconds: float = 5.0  # of a step
@@ -76,7 +75,7 @@ class Trial:
         """What came of a load; unless `to_the_end`, it ends where the target drowns. Ctrl-C is KeyboardInterrupt."""
         self._loads += 1
         due = schedule.due(self.seed + self._loads)
-        clicks = Clicks(len(due), self.target, seed=self.seed, tag=self.tag)
+        population = self.requests.draw(len(due), self.target, seed=self.seed, tag=self.tag)
         rate, objective = schedule.rate, self.objective.seconds
         # Twice as many as are busy when answers take as long as they may: a target that keeps up is never waited for.
         connections = min(max(FEWEST, math.ceil(2 * rate * objective)), MOST_CONNECTIONS)
@@ -87,7 +86,7 @@ class Trial:
             drowned=None if to_the_end else max(connections, math.ceil(rate * max(DROWNS * objective, BEHIND))),
             failures=None if to_the_end else math.ceil(10 + max(GIVEN_UP, 2 * self.objective.failures) * len(due)),
         )
-        measured = run(self.target, due, clicks.request, limits, progress=progress)
+        measured = self._run(due, population, limits, progress=progress)
         _refuse(measured)
         if measured.interrupted:
             raise KeyboardInterrupt
@@ -97,11 +96,11 @@ class Trial:
         """Wait until the target keeps the objective. Raises HeadgateError at once where it is no Headgate."""
         bodies: list[bytes] = []
         failures = self._probe(lambda _number, _status, body: bodies.append(body)).failures()
-        if not any(DECIDED in body for body in bodies) and FAILURES[LATE] not in failures:
+        if not any(self.requests.decided in body for body in bodies) and FAILURES[LATE] not in failures:
             why = ", ".join(failures) or "its answers hold no decision"
             advice = ADVICE.get(next(iter(failures), ""), ADVICE["HTTP 404"])
             raise HeadgateError(
-                f"No Headgate that decides on clicks answers at {self.target.address} ({why}). {advice}"
+                f"No Headgate that decides on {self.requests.events} answers at {self.target.address} ({why}). {advice}"
             )
         self.recover()
 
@@ -136,13 +135,16 @@ class Trial:
 
     def _probe(self, heard: Heard | None = None) -> Measured:
         due = np.linspace(0, (PROBES - 1) * BETWEEN, PROBES)
-        clicks = Clicks(PROBES, self.target, seed=self.seed, tag=self.tag)
+        population = self.requests.draw(PROBES, self.target, seed=self.seed, tag=self.tag)
         limits = Limits(2, queue=None, patience=max(PATIENCE * self.objective.seconds, LONG))
-        measured = run(self.target, due, clicks.request, limits, heard=heard)
+        measured = self._run(due, population, limits, heard=heard)
         _refuse(measured)
         if measured.interrupted:
             raise KeyboardInterrupt
         return measured
+
+    def _run(self, due: NDArray[np.float64], population: Population, limits: Limits, **told: Any) -> Measured:
+        return run(self.target, due, population.request, limits, by_default=self.requests.by_default, **told)
 
 
 class _Refused(HeadgateError):

@@ -23,7 +23,7 @@ from headgate.api.guard import Guard
 from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.console import app as console
 from headgate.console import guard as console_doors
-from headgate.console.page import PREFIX, Page
+from headgate.console.page import PREFIX
 from headgate.contract.host import Host
 from headgate.contract.slots import Slots
 from headgate.decisions.compaction import Folder
@@ -63,9 +63,8 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     recorder = Segments(settings)
     recorder.announce(domain.name for domain in domains)
     host = Host(slots, recorder, settings)
-    brought = [route for domain in domains for route in domain.routes(host)]
-    pages = [route for route in brought if isinstance(route, Page)]
-    endpoints = [route for route in brought if not isinstance(route, Page)]
+    endpoints = [route for domain in domains for route in domain.routes(host)]
+    pages = [page for domain in domains if domain.pages for page in domain.pages(host)]
     endpoints += _operators([domain.name for domain in domains], slots)
     documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
     document = openapi.document(documented)

@@ -1,6 +1,7 @@
 """`adclicks` as a value of the contract."""
 
 from headgate.contract.live import Live
+from headgate.contract.requests import Requests
 from headgate.domain import Domain, late
 from headgate.domains.adclicks.data.snapshots import take_snapshot
 from headgate.domains.adclicks.limits import LIMITS, METRICS, OUTCOMES
@@ -37,6 +38,13 @@ ADCLICKS = Domain(
     simulate=simulate,
     scenarios=SCENARIOS,
     demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget
+    requests=Requests(
+        path="/v1/adclicks/decisions",
+        events="clicks",
+        draw=late("headgate.domains.adclicks.simulated.requests:Clicks"),
+        decided=b'"decision_id":',
+        by_default=b'"pending":true',
+    ),
     rehearsal=late("headgate.domains.adclicks.stages.rehearsal:rehearsal"),
     import_data=late("headgate.domains.adclicks.data.importers:import_data"),
 )

@@ -25,6 +25,7 @@ CAPACITY = Domain(
     decide=late("headgate.domains.capacity.stages.batch:decide"),
     score=late("headgate.domains.capacity.stages.batch:score"),
     routes=late("headgate.domains.capacity.serving.routes:routes"),
+    pages=late("headgate.domains.capacity.pages.routes:pages"),
     live=Live(log=LOG, observe=observe, redecide=late("headgate.domains.capacity.serving.redecide:redecide")),
     simulate=simulate,
     scenarios=SCENARIOS,

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from headgate import settings as settings_module
 from headgate.decisions.recorder import Segments
 from headgate.domains.adclicks.features import redis_counters
-from headgate.domains.adclicks.serving import warming
 from headgate.domains.adclicks.features.click import Click, micros
 from headgate.domains.adclicks.features.redis_counters import RedisCounters
 from headgate.domains.adclicks.features.windows import HISTORY
+from headgate.domains.adclicks.serving import warming
 from headgate.domains.adclicks.serving.log_rows import LoggedClick
 from headgate.errors import UsageError
 from headgate.serving.redis import ask, connect

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from headgate.contract.requests import Target
+from headgate.domains.adclicks.features.click import campaign_of
 from headgate.domains.adclicks.serving.routes import PostedClick
 from headgate.domains.adclicks.simulated.requests import Clicks
-from headgate.load.gameday_tag import TAG, campaign_of, tag_of
-from headgate.load.target import Target
+from headgate.load.gameday_tag import TAG, tag_of
 
-TARGET = Target("http://127.0.0.1:8000", token="hg_secret")
+TARGET = Target("http://127.0.0.1:8000", "/v1/adclicks/decisions", token="hg_secret")
 WALL = datetime(2026, 1, 5, 9, 30, tzinfo=UTC).timestamp() + 0.25
 
 

@@ -15,13 +15,12 @@ from headgate.api.endpoints import Endpoint, Operation, json, read
 from headgate.api.guard import may_see_scores
 from headgate.contract.host import Host
 from headgate.domains.adclicks.companions.lookups import Lookups
-from headgate.domains.adclicks.features.click import Click, Instant, Name, now
+from headgate.domains.adclicks.features.click import Click, Instant, Name, campaign_of, now
 from headgate.domains.adclicks.features.counters import Counters, entity_of_ip
 from headgate.domains.adclicks.features.memory_counters import MemoryCounters
 from headgate.domains.adclicks.features.redis_counters import RedisCounters
 from headgate.domains.adclicks.serving.handler import DecisionHandler
 from headgate.domains.adclicks.serving.warming import Warmer, warm_memory
-from headgate.load.gameday_tag import campaign_of
 from headgate.privacy.pseudonyms import Pseudonyms, salt
 from headgate.serving.batching import Batching
 from headgate.serving.redis import connect

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.requests import Target
 from headgate.load.gameday_tag import GATEWAYS as SHARED
 from headgate.load.gameday_tag import HOMES, HOMES_V6
 from headgate.load.measured import view
-from headgate.load.target import Target
 
 #: People who click.
 USERS = 50_000

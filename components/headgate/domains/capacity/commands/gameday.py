@@ -15,8 +15,6 @@ from headgate.commands.options import DomainName, Json, answer
 from headgate.domains.capacity.commands.calendar_options import Author
 from headgate.errors import UsageError
 
-PATH = "/v1/adclicks/decisions"
-
 
 def gameday(
     domain: DomainName,
@@ -76,6 +74,7 @@ def gameday(
         Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
     ] = None,
     version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    of: Annotated[str, typer.Option("--of", metavar="DOMAIN", help="Whose requests it is.")] = "adclicks",
     seed: Annotated[int, typer.Option(min=0, help="Of the instants, users and IPs.")] = 0,
     json: Json = False,
 ) -> None:
@@ -83,15 +82,17 @@ def gameday(
 
     headgate gameday capacity --event summer-sale-2026 --target http://127.0.0.1:8000 --in data/shop --type m7i.2xlarge
 
-    Flat steps of open-loop clicks, twice as many each time until the objective breaks, then up and down around the
+    Flat steps of open-loop requests, twice as many each time until the objective breaks, then up and down around the
     limit. Then the upper path of the event, compressed, with its peak at what the plan lets an instance carry. The
-    clicks bear the tag `gameday:`: the log keeps them, and training, the watch, masks of robots and replays leave them
-    out. The minutes are masked as load-test from before the first request. `units: gameday` in a fleet file takes what
-    is found. It overloads the target on purpose: try one instance that nobody else uses. Ctrl-C reports what there is.
-    Exits 1 where no limit was found.
+    requests bear the tag `gameday:`: the log keeps them, and training, the watch, masks of robots and replays leave
+    them out. The minutes are masked as load-test from before the first request. `units: gameday` in a fleet file takes
+    what is found. It overloads the target on purpose: try one instance that nobody else uses. Ctrl-C reports what there
+    is. Exits 1 where no limit was found.
     """
     from headgate import settings
+    from headgate.contract.requests import Target
     from headgate.data.datasets import exclusively
+    from headgate.domain import get_domain
     from headgate.domains.capacity.commands.calendar_options import length, signature
     from headgate.domains.capacity.commands.forecast import calendar_of
     from headgate.domains.capacity.gameday import day, report
@@ -103,12 +104,14 @@ def gameday(
     from headgate.load.gameday_tag import tag_of
     from headgate.load.objective import read_objective
     from headgate.load.progress import progress
-    from headgate.load.target import Target
     from headgate.load.trial import Trial
     from headgate.registry import versions
 
     if domain != "capacity":
         raise UsageError(f"There is no game day for {domain}: it rehearses the load that capacity forecasts.")
+    requests = get_domain(of).requests
+    if requests is None:
+        raise UsageError(f"{of} says of no endpoint what asks it, so there is no load of it: choose another.")
     given = {"each": each, "from": first, "most": most, "seconds": seconds, "within": within, "minutes": minutes}
     for name, value in given.items():
         if isnan(value):  # which passes the bounds
@@ -122,7 +125,7 @@ def gameday(
     aim, beside = read_objective(objective, failures, by_default), length(around)
     assert beside is not None
     here = settings.load()
-    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), PATH, token)
+    where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), requests.path, token)
     where.head(0)  # what no address or token can be is said before the work
     if not yes and not _is_here(where.place[0]):
         raise UsageError(
@@ -139,7 +142,7 @@ def gameday(
     one = series_of(forecaster, planned, series)
     path = upper(forecaster, one, planned, beside, quantile, known)
     asked = day.Asked(event, first, most, 60 * within, 60 * minutes, utilisation, quantile, each, type_)
-    on = Trial(where, aim, seconds, tag_of(event), seed, told=_teller(json))
+    on = Trial(requests, where, aim, seconds, tag_of(event), seed, told=_teller(json))
     by = signature(author, reason or f"game day {event} at {where.address}", None, False)
     masking: AbstractContextManager[list[str]] = (
         nullcontext([])

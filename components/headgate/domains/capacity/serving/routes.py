@@ -21,7 +21,6 @@ from headgate.contract.row import Recorder, Role
 from headgate.contract.slots import Loaded, Slots
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.series_model import grid
-from headgate.domains.capacity.pages.routes import pages
 from headgate.domains.capacity.serving.explain import explain_forecast, moved, what_if
 from headgate.domains.capacity.serving.recording import DOMAIN, Told, record_actuals, record_forecast
 from headgate.domains.capacity.serving.track import track_event
@@ -134,7 +133,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def routes(host: Host) -> list[Any]:
-    """The endpoints and the pages; they answer with the champion, or for its share of the series with the canary."""
+    """The endpoints; they answer with the champion, or for its share of the series with the canary."""
     slots, recorder, told = host.slots, host.recorder, Told()
 
     async def forecasts(request: Request) -> Response:
@@ -160,7 +159,6 @@ def routes(host: Host) -> list[Any]:
         Endpoint("GET", "/v1/capacity/explain", explanation, _EXPLAIN),
         Endpoint("GET", "/v1/capacity/whatif", supposed, _WHATIF),
         Endpoint("POST", "/v1/capacity/track", tracked, _TRACK),
-        *pages(host),
     ]
 
 

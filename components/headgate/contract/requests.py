@@ -1,6 +1,8 @@
-"""Where requests go, and what heads them."""
+"""What a load or a game day sends to a domain's endpoint: where requests go, and who makes them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from headgate.errors import UsageError
@@ -11,7 +13,7 @@ class Target:
     """Where requests go: an address such as http://127.0.0.1:8000, a path, and a bearer token if one is needed."""
 
     address: str
-    path: str = "/v1/adclicks/decisions"
+    path: str
     token: str | None = field(default=None, repr=False)
 
     @property
@@ -41,3 +43,26 @@ class Target:
                 raise UsageError("The token holds characters that no HTTP header can: copy it again.")
             lines.append(f"Authorization: Bearer {self.token}")
         return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
+
+
+class Population(Protocol):
+    """Who makes the requests of one load; all that can be made before it starts is."""
+
+    def request(self, number: int, wall: float) -> bytes:
+        """The whole request `number`, which happens at `wall`, in seconds since the epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The requests of a domain's busiest endpoint.
+
+    `draw(n, target, batch=None, seed=0, tag="")` draws who makes `n` requests of `batch` events each (None: one that is
+    not in a list), the same for the same seed; `tag` leads all names.
+    """
+
+    path: str  # of the endpoint
+    events: str  # what is to be decided, in words: clicks
+    draw: Callable[..., Population]
+    decided: bytes  # what every answer that decides has in it
+    by_default: bytes  # what an answer has in it for each decision that was made without its inputs
