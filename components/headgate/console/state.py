@@ -30,7 +30,7 @@ class Told:
     """What the ledger and the last run say of a domain."""
 
     name: str
-    state_of: LedgerState
+    ledger_state: LedgerState
     held: Entry | None  # the hold or freeze that is in force
     verdict: Entry | None  # the last one
     refusal: Entry | None  # the last verdict that refused
