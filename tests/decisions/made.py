@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from headgate.decisions.layout import log_folder, part_name
+from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.reading import schema
 from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.settings import Settings
@@ -44,6 +44,7 @@ def make_log(
             against=against,
         )
         name = part_name(f"made-1-{number:010x}", rows["decided_at"][0])
+        claim(log_folder(settings, "adclicks"))
         folder = log_folder(settings, "adclicks") / name.rpartition("-")[2][:8]
         folder = folder.with_name(f"{rows['decided_at'][0]:%Y-%m-%d}")
         folder.mkdir(parents=True, exist_ok=True)

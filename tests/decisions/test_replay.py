@@ -30,7 +30,7 @@ from headgate import settings as settings_module
 from headgate.commands.replay import replay as command
 from headgate.decisions import corrections, reading
 from headgate.decisions.corrections import CORRECTION
-from headgate.decisions.layout import corrections_folder, log_folder, part_name
+from headgate.decisions.layout import claim, corrections_folder, log_folder, part_name
 from headgate.decisions.reading import effective, parts, schema
 from headgate.decisions.replay import Asked, replay_decisions, run
 from headgate.decisions.rulings import rule
@@ -103,6 +103,7 @@ def replayed(here: Settings) -> list[Entry]:
 def write_part(here: Settings, rows: pl.DataFrame, worker: str = "worker-1-0000000000") -> str:
     rows = rows.sort("decided_at")
     name = part_name(worker, rows["decided_at"][0])
+    claim(log_folder(here, "adclicks"))
     folder = log_folder(here, "adclicks") / f"{rows['decided_at'][0]:%Y-%m-%d}"
     folder.mkdir(parents=True, exist_ok=True)
     rows.cast(schema("adclicks")).write_parquet(folder / f"{name}.parquet")

@@ -11,7 +11,7 @@ import pytest
 
 from headgate import domains
 from headgate.decisions import tally
-from headgate.decisions.layout import log_folder, part_name
+from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.tally import EVERYTHING
 from headgate.decisions.watch import Looked, Watcher
 from headgate.domain import get_domain, live_of
@@ -61,6 +61,7 @@ class World:
     def log(self, rows: pl.DataFrame) -> None:
         self.parts += 1
         name = part_name(f"host-1-{self.parts:010x}", rows["decided_at"][0])
+        claim(log_folder(self.registry.settings, DOMAIN))
         folder = log_folder(self.registry.settings, DOMAIN) / f"{rows['decided_at'][0]:%Y-%m-%d}"
         folder.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(folder / f"{name}.parquet")

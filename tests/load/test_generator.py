@@ -19,7 +19,9 @@ FEW = Limits(connections=2, patience=10)
 
 def asked(address: str, due: np.ndarray, limits: Limits = FEW, **told) -> Measured:
     target = Target(address, "/v1/adclicks/decisions")
-    return run(target, due, lambda number, wall: target.whole(b"%d" % number), limits, **told)
+    return run(
+        target, due, lambda number, wall: target.whole(b"%d" % number), limits, by_default=b'"pending":true', **told
+    )
 
 
 def test_every_request_is_answered_when_it_is_due():

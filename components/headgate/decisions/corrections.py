@@ -22,7 +22,7 @@ import polars as pl
 from headgate.contract.live import DecisionLog
 from headgate.contract.row import INSTANT
 from headgate.data import sources
-from headgate.decisions.layout import corrections_folder
+from headgate.decisions.layout import claim, corrections_folder
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file, sweep
 from headgate.settings import Settings
@@ -46,6 +46,7 @@ def publish(settings: Settings, log: DecisionLog, replay: str, part: str, change
     They are newer than all that was published about the part before, even where the clock was set back.
     """
     home = corrections_folder(settings, log.name)
+    claim(home)
     before = [
         pl.scan_parquet(path, glob=False).select(pl.col("corrected_at").max()).collect().item()
         for path in home.glob(f"*/{part}.parquet")

@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from headgate.errors import DataRefused
+from headgate.files import atomic_file
 from headgate.settings import Settings
 
 #: Endings of names: of a segment, and of what is told to be missing from a part.
@@ -10,6 +12,34 @@ SUFFIX, GAPS = ".seg", ".gaps.json"
 
 
 _STAMP = "%Y%m%dT%H%M%S%f"
+
+
+#: What is read and written here. The file of that name in a log's folder says what lies in it; before there was one,
+#: decisions were one bit each.
+FORMAT, FORMAT_FILE = "2", "format"
+
+
+def check(folder: Path) -> None:
+    """Raise DataRefused where `folder`, of a log or of corrections, holds what another Headgate wrote otherwise."""
+    try:
+        found = (folder / FORMAT_FILE).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        others = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+        found = FORMAT if all(name == "raw" or name.startswith(".") for name in others) else "1"
+    if found != FORMAT:
+        raise DataRefused(
+            f"{folder} was written by another Headgate, whose decisions this one cannot read (format {found}, not "
+            f"{FORMAT}). Move log/{folder.name} and corrections/{folder.name} away together, or set HEADGATE_HOME to "
+            "another folder; the Headgate that wrote them still reads them."
+        )
+
+
+def claim(folder: Path) -> None:
+    """Let `folder`, of a log or of corrections, be one that is written here. Raises DataRefused as `check` does."""
+    check(folder)
+    if not (folder / FORMAT_FILE).is_file():
+        with atomic_file(folder / FORMAT_FILE) as draft:
+            draft.write_text(FORMAT + "\n", encoding="ascii")
 
 
 def log_folder(settings: Settings, domain: str) -> Path:

@@ -15,6 +15,7 @@ from headgate.decisions.layout import (
     GAPS,
     SUFFIX,
     began,
+    check,
     corrections_folder,
     log_folder,
     open_folder,
@@ -97,6 +98,7 @@ def find(settings: Settings, log: DecisionLog, decision_id: str) -> tuple[str, p
 
 def gaps(settings: Settings, domain: str, since: datetime | None = None, until: datetime | None = None) -> list[Gap]:
     """The intervals in [since, until) whose log is incomplete, in order of time."""
+    check(log_folder(settings, domain))
     found: dict[str, Gap] = {}
     for path in open_folder(settings, domain).glob(f"[!.]*{SUFFIX}"):  # first: see `listed`
         with suppress(FileNotFoundError):
@@ -118,6 +120,7 @@ def effective(settings: Settings, log: DecisionLog, rows: pl.DataFrame, part: st
     corrections are read.
     """
     home = corrections_folder(settings, log.name)
+    check(home)
     ids = rows["decision_id"].implode()
     name = "*" if part is None else part
     corrected = [
@@ -158,6 +161,7 @@ def gap_in(path: Path, content: segment_format.Content) -> Gap | None:
 
 def listed(settings: Settings, domain: str, since: datetime | None = None, until: datetime | None = None) -> list[str]:
     """The ids of the parts that may hold rows decided in [since, until), in the order in which they began."""
+    check(log_folder(settings, domain))
     # Open ones first: what is folded in between is then seen twice, and not never.
     names = {path.stem for path in open_folder(settings, domain).glob(f"[!.]*{SUFFIX}")}
     for day in log_folder(settings, domain).glob("????-??-??"):

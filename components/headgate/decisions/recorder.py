@@ -23,7 +23,8 @@ from prometheus_client import Counter, Gauge
 
 from headgate.contract.row import Row
 from headgate.decisions import segment_format
-from headgate.decisions.layout import SUFFIX, open_folder, part_name
+from headgate.decisions.layout import SUFFIX, check, claim, log_folder, open_folder, part_name
+from headgate.errors import DataRefused
 from headgate.settings import Settings
 from headgate.telemetry import Children
 
@@ -76,8 +77,12 @@ class Segments:
         self._lock = Lock()
 
     def announce(self, domains: Iterable[str]) -> None:
-        """Show Prometheus that nothing is lost yet: it sees no growth in what appears with its first loss."""
+        """Show Prometheus that nothing is lost yet: it sees no growth in what appears with its first loss.
+
+        Raises DataRefused where a log is there that another Headgate wrote otherwise.
+        """
         for domain in domains:
+            check(log_folder(self._settings, domain))
             LOST.labels(domain)
             FAILING.labels(domain).set(0)
 
@@ -124,6 +129,7 @@ class Segments:
         if current is not None and not current.is_over(now):
             return current
         try:
+            _claim(log_folder(self._settings, domain))
             fresh = _Segment(open_folder(self._settings, domain), self._worker, row.__struct_fields__, now)
         except OSError:
             if current is None:
@@ -156,6 +162,14 @@ class Segments:
             FAILING.labels(domain).set(1)
             log.error("%s: decisions cannot be logged (%s); answering goes on", domain, error.strerror or error)
         self._failing[domain] = self._failing.get(domain, 0) + len(rows)
+
+
+def _claim(folder: Path) -> None:
+    """As `claim`; what is wrong is a reason like any other why nothing can be logged."""
+    try:
+        claim(folder)
+    except DataRefused as error:
+        raise OSError(str(error)) from error
 
 
 class _Segment:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from headgate.decisions.layout import (
-    corrections_folder,
-)
+from headgate.decisions.layout import claim, corrections_folder
 from headgate.domain import Domain
 from headgate.errors import UsageError
 from headgate.files import atomic_file
@@ -36,7 +34,9 @@ def rule(settings: Settings, domain: Domain, decisions: Sequence[str], *, outcom
     if outcome not in domain.decides.words:
         known = ", ".join(domain.decides.words)
         raise UsageError(f"{domain.name} has no outcome {outcome!r}; there are: {known}.")
-    folder = corrections_folder(settings, domain.name) / RULINGS
+    home = corrections_folder(settings, domain.name)
+    claim(home)
+    folder = home / RULINGS
     names = (f"{datetime.now(UTC) + timedelta(microseconds=n):%Y%m%dT%H%M%S%f}.parquet" for n in count())
     target = next(folder / name for name in names if not (folder / name).exists())
     rows = [{"decision_id": one, "outcome": outcome, "who": who, "why": why} for one in decisions]

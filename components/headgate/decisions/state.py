@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from headgate.decisions import tally
+from headgate.decisions.layout import FORMAT
 from headgate.files import atomic_folder, read_json, write_json
 
 #: How long after it was decided a row may become visible, on a shared disk.
@@ -69,6 +70,7 @@ class State:
         """Write the state in place of the one that is there; what no look will ask for again is left out."""
         recent = max(self.seen.values(), default=self.since) - 2 * LATE
         told = {
+            "format": FORMAT,
             "day": self.day.isoformat(),
             "champion": self.champion,
             "previous": self.previous,
@@ -86,6 +88,8 @@ class State:
         if not (folder / "cursor.json").is_file():
             return None
         told = read_json(folder / "cursor.json")
+        if told.get("format") != FORMAT:  # another Headgate's: the day is counted anew
+            return None
         return cls(
             date.fromisoformat(told["day"]),
             told["champion"],

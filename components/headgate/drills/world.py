@@ -17,7 +17,7 @@ from headgate import settings as settings_module
 from headgate import stages
 from headgate.contract.rehearsal import Rehearsal, Variant
 from headgate.contract.slots import Slots
-from headgate.decisions.layout import log_folder, part_name
+from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.reading import schema
 from headgate.domain import Domain, Request
 from headgate.errors import HeadgateError, UsageError
@@ -202,6 +202,7 @@ class Scratch:
             role=pl.lit("champion"),
         )
         log = self.domain.logs.log
+        claim(log_folder(self.settings, self.name))
         folder = log_folder(self.settings, self.name) / f"{at:%Y-%m-%d}"
         folder.mkdir(parents=True, exist_ok=True)
         columns = pl.Schema(schema(log))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from headgate import settings as settings_module
-from headgate.decisions.layout import log_folder, part_name
+from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.reading import schema
 from headgate.decisions.rulings import rule
 from headgate.domains.capacity.commands.calendar import mask_app
@@ -97,9 +97,12 @@ def attacked(home: Settings) -> list[str]:
     calm = make_rows(3600, start=START, every=timedelta(seconds=6), against=0.05)
     attack = make_rows(2400, first=3600, start=START + timedelta(hours=3), every=timedelta(seconds=1.5), against=1.0)
     rows = pl.concat([calm, attack]).sort("decided_at")
+    claim(log_folder(home, "adclicks"))
     folder = log_folder(home, "adclicks") / f"{START:%Y-%m-%d}"
     folder.mkdir(parents=True)
-    rows.cast(schema("adclicks")).write_parquet(folder / f"{part_name('worker-1-0000000000', START)}.parquet")
+    rows.cast(schema(get_domain("adclicks").logs.log)).write_parquet(
+        folder / f"{part_name('worker-1-0000000000', START)}.parquet"
+    )
     return attack["decision_id"].to_list()
 
 
