@@ -18,7 +18,7 @@ from threading import Event, Thread
 from headgate import telemetry
 from headgate.contract.live import DecisionLog
 from headgate.decisions import segment_format
-from headgate.decisions.layout import SUFFIX, gaps_file, log_folder, open_folder, part_file
+from headgate.decisions.layout import SUFFIX, check, gaps_file, log_folder, open_folder, part_file
 from headgate.decisions.reading import gap_in, schema
 from headgate.decisions.recorder import DRAFT, Segments
 from headgate.domain import get_domain
@@ -35,7 +35,11 @@ STALE = 3600.0
 
 
 def compact(settings: Settings, decisions: DecisionLog) -> list[str]:
-    """Fold every closed segment of a log, also those of processes that died; the parts that were folded."""
+    """Fold every closed segment of a log, also those of processes that died; the parts that were folded.
+
+    Raises DataRefused where the log is of another format.
+    """
+    check(log_folder(settings, decisions.name))
     folded = []
     folder = open_folder(settings, decisions.name)
     for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
