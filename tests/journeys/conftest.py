@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TOY = Path(__file__).with_name("toy.py")
+TOY = ROOT / "tests" / "toy.py"
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)  # 42 days from 2026-01-05 on are over
 
 
@@ -23,7 +23,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rooms.mkdir()
     (rooms / "__init__.py").touch()
     shutil.copyfile(TOY, rooms / "domain.py")
-    names = rooms.parent / "__init__.py"
+    names = rooms.parents[1] / "domain.py"
     known = names.read_text().replace('"capacity")', '"capacity", "rooms")')
     names.write_text(known)
     pipeline = (ROOT / "dvc.yaml").read_text()

@@ -23,8 +23,8 @@ from headgate.registry.ledger_state import state_of
 from headgate.settings import Settings
 
 from .. import killing
+from ..toy import ROOMS
 from .conftest import AS_OF
-from .toy import ROOMS
 
 #: What is written first: the outcome's beginning, and the flow run in Prefect.
 OPENING = range(1, 7)

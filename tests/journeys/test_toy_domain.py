@@ -19,8 +19,8 @@ from headgate.gate.judge import judge_candidate
 from headgate.registry import bundles
 from headgate.registry.golden import agrees
 
+from ..toy import ROOMS
 from .conftest import AS_OF, TOY
-from .toy import ROOMS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "add-a-domain.md"
@@ -67,10 +67,11 @@ def _check(verdict: Verdict, name: str) -> Check:
 def test_the_page_shows_this_very_file_and_it_is_short() -> None:
     text = TOY.read_text()
     assert f"```python\n{text}```" in PAGE.read_text()
-    imports = [node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom | ast.Expr)]
-    aside = {line for node in imports for line in range(node.lineno, (node.end_lineno or 0) + 1)}
-    lines = [line for number, line in enumerate(text.splitlines(), 1) if line.strip() and number not in aside]
-    assert len(lines) < 80
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom | ast.Expr)]
+    told = [node for node in nodes if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant)]
+    aside = {line for node in told for line in range(node.lineno, (node.end_lineno or 0) + 1)}  # imports, docstrings
+    lines = [line.strip() for number, line in enumerate(text.splitlines(), 1) if number not in aside]
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 120
 
 
 @pytest.mark.usefixtures("_known")
@@ -123,7 +124,7 @@ def test_a_bundle_that_answers_otherwise_than_its_maker_does_not_agree(champion:
     assert agrees(bundle, ROOMS.load(bundle)) == 7 * 8
     changed = bundles.card(bundle)
     write_json(bundle / bundles.CARD, changed | {"width": changed["width"] + 1})
-    with pytest.raises(HeadgateError, match="low of row 0"):
+    with pytest.raises(HeadgateError, match="outcome of row"):
         agrees(bundle, ROOMS.load(bundle))
 
 
@@ -156,7 +157,7 @@ def test_every_command_knows_the_domain(checkout: Path, days: Path, tmp_path: Pa
     out = tmp_path / "decisions.parquet"
     said = headgate("decide", "rooms", "--on", str(days), "--out", str(out))
     assert "decided 336 rows" in said
-    assert "outside their interval" in said
+    assert "too cold" in said
     assert pl.read_parquet(out).height == 336
     assert "on 56 rows" in headgate("evaluate", "rooms", "--on", str(days), "--from", "2026-02-09")
     shutil.copytree(days, checkout / "days")

@@ -12,7 +12,7 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.registrar import Registrar
 from headgate.settings import Settings
 
-DOMAIN = "adclicks"
+DOMAIN = "rooms"
 
 
 def promote(settings: Settings, number: int) -> None:

@@ -23,7 +23,7 @@ from ..postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
-DOMAIN = "adclicks"
+DOMAIN = "rooms"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The feedback loop is `live_scorecard`: what was decided, and what came of it sin
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from headgate.contract.predictor import Predictor
 from headgate.decisions.reading import effective, parts
 from headgate.domain import Domain
 from headgate.errors import DataRefused, UsageError
-from headgate.gate.ratios import ratio
+from headgate.gate.scorecard import scorecard
 from headgate.settings import Settings
 
 #: What the scorecard calls what decided, whichever version that was.
@@ -90,12 +90,7 @@ def live_scorecard(
             f"The decision log of {domain.name} has nothing from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC: "
             "check --from and --to."
         )
-    units, shares = units_of(lines), {metric.name: metric.share for metric in domain.metrics}
-    card = []
-    for (metric, name), group in units.group_by("metric", "slice", maintain_order=True):
-        sums = (group["numerator"].to_numpy(), group["denominator"].to_numpy())
-        estimate = ratio(*sums, share=shares.get(str(metric), True))
-        card.append({"model": LIVE, "metric": metric, "slice": name, **asdict(estimate)})
+    card = scorecard(units_of(lines), domain.metrics, LIVE)
     begins, ends = (at.isoformat(timespec="minutes") for at in (since, until))
     return LiveScorecard(domain.name, begins, ends, rows, card)
 
