@@ -6,7 +6,7 @@ from prefect.states import Completed
 
 from headgate import settings
 from headgate.domain import get_domain
-from headgate.registry.rollback import roll_back
+from headgate.operations.rollback import roll_back
 
 
 @flow(name="rollback", flow_run_name="{domain}", validate_parameters=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from headgate.decisions import latency
+from headgate.contract.gameday import tag_of
+from headgate.decisions import gameday, latency
 from headgate.decisions.compaction import compact
 from headgate.decisions.latency import Latency
 from headgate.decisions.reading import find, listed, parts, read_part
@@ -14,8 +15,6 @@ from headgate.domain import live_of
 from headgate.domains.adclicks.data import raw
 from headgate.domains.adclicks.serving.warming import logged
 from headgate.domains.capacity.companions.robots import counted
-from headgate.load import gameday_state
-from headgate.load.gameday_tag import tag_of
 from headgate.settings import Settings
 
 from .rows import NOON, row
@@ -69,7 +68,7 @@ def test_slow_requests_of_a_game_day_are_no_alert(settings: Settings, monkeypatc
     looks = Latency(settings, "adclicks", since=NOON)
     assert looks.look(NOON) == []
     told = {"start": (NOON + MINUTE).isoformat(), "end": (NOON + 2 * MINUTE).isoformat()}
-    gameday_state.write_json(settings.home / gameday_state.FILE, told)
+    gameday.write_json(settings.home / gameday.FILE, told)
     assert looks.look(NOON + 3 * MINUTE) == [], "the game day lies between the two looks"
     (alert,) = looks.look(NOON + 4 * MINUTE)
     assert "5,000 of 10,000" in alert.words
@@ -77,9 +76,7 @@ def test_slow_requests_of_a_game_day_are_no_alert(settings: Settings, monkeypatc
 
 def test_a_game_day_is_noted_from_its_start_and_to_its_end(settings: Settings) -> None:
     before = datetime.now(UTC)
-    with gameday_state.noted(settings.home, 60 * MINUTE):
-        assert gameday_state.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE), (
-            "as planned, if it is killed"
-        )
-    assert not gameday_state.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE)
-    assert gameday_state.touched(settings.home, before - MINUTE, datetime.now(UTC))
+    with gameday.noted(settings.home, 60 * MINUTE):
+        assert gameday.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE), "as planned, if it is killed"
+    assert not gameday.touched(settings.home, before + 30 * MINUTE, before + 31 * MINUTE)
+    assert gameday.touched(settings.home, before - MINUTE, datetime.now(UTC))

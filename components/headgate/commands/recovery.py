@@ -12,7 +12,7 @@ from headgate import settings as settings_module
 from headgate.commands.options import DomainName, Json, answer, instant
 from headgate.domain import NAMES, get_domain
 from headgate.errors import UsageError
-from headgate.registry.rollback import not_empty, roll_back
+from headgate.operations.rollback import not_empty, roll_back
 from headgate.settings import Settings
 
 if TYPE_CHECKING:

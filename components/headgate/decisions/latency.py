@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import httpx
 
+from headgate.decisions import gameday
 from headgate.decisions.alerts import Alert
-from headgate.load import gameday_state
 from headgate.servers import authorization, running
 from headgate.settings import Settings
 
@@ -56,7 +56,7 @@ class Latency:
             return []
         since, now = self.since, now or datetime.now(UTC)
         self.last, self.since = seen, now
-        if slow <= SHARE * requests or gameday_state.touched(self.settings.home, since, now):
+        if slow <= SHARE * requests or gameday.touched(self.settings.home, since, now):
             return []
         day = now.date()
         words = (

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from headgate.contract.gameday import TAG, tag_of
 from headgate.contract.requests import Target
 from headgate.domains.adclicks.features.click import campaign_of
 from headgate.domains.adclicks.serving.routes import PostedClick
 from headgate.domains.adclicks.simulated.requests import Clicks
-from headgate.load.gameday_tag import TAG, tag_of
 
 TARGET = Target("http://127.0.0.1:8000", "/v1/adclicks/decisions", token="hg_secret")
 WALL = datetime(2026, 1, 5, 9, 30, tzinfo=UTC).timestamp() + 0.25

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.load.gameday_tag import RANGES, TAG
+from headgate.contract.gameday import RANGES, TAG
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]  # bounded, since the counters keep names in memory

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from headgate.contract.gameday import TAG
 from headgate.contract.live import DecisionLog
 from headgate.contract.observations import observations
 from headgate.contract.row import Row
@@ -13,7 +14,6 @@ from headgate.domains.adclicks.data.snapshots import purchasing
 from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.domains.adclicks.limits import WRONGED
 from headgate.domains.adclicks.model.measures import measure
-from headgate.load.gameday_tag import TAG
 
 _COLUMNS: dict[str, pl.DataType] = {
     **CLICKS,

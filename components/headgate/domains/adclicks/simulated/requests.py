@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.contract.gameday import GATEWAYS as SHARED
+from headgate.contract.gameday import HOMES, HOMES_V6
 from headgate.contract.requests import Target
-from headgate.load.gameday_tag import GATEWAYS as SHARED
-from headgate.load.gameday_tag import HOMES, HOMES_V6
 from headgate.load.measured import view
 
 #: People who click.

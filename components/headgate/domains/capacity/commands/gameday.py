@@ -90,8 +90,10 @@ def gameday(
     is. Exits 1 where no limit was found.
     """
     from headgate import settings
+    from headgate.contract.gameday import tag_of
     from headgate.contract.requests import Target
     from headgate.data.datasets import exclusively
+    from headgate.decisions import gameday
     from headgate.domain import get_domain
     from headgate.domains.capacity.commands.calendar_options import length, signature
     from headgate.domains.capacity.commands.forecast import calendar_of
@@ -100,8 +102,6 @@ def gameday(
     from headgate.domains.capacity.gameday.path import event_of, series_of, upper
     from headgate.domains.capacity.gameday.picture import draw
     from headgate.domains.capacity.model.forecaster import Forecaster
-    from headgate.load import gameday_state
-    from headgate.load.gameday_tag import tag_of
     from headgate.load.objective import read_objective
     from headgate.load.progress import progress
     from headgate.load.trial import Trial
@@ -151,7 +151,7 @@ def gameday(
     )
     with exclusively(here, "gameday-{}-{}".format(*where.place)):
         on.greet()  # what does not answer, or refuses, is said before anything is masked
-        with _terminated(), gameday_state.noted(here.home, asked.planned(seconds)), masking as masks:
+        with _terminated(), gameday.noted(here.home, asked.planned(seconds)), masking as masks:
             forecast = (chosen.number, forecaster.companion(known))
             made = day.run(asked, on, path, forecast, masks, progress)
     file = report.write(made, here.home / report.FOLDER)
