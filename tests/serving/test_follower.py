@@ -1,11 +1,15 @@
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from headgate.contract.limits import Runtime
 from headgate.contract.slots import Slots
+from headgate.domains.adclicks.limits import LIMITS
 from headgate.domains.adclicks.model.predictor import Predictor
-from headgate.serving.follower import GRACE, PATIENCE, Follower
+from headgate.serving.followed import GRACE, PATIENCE
+from headgate.serving.follower import Follower
 
 from ..clocks import Clock
 
@@ -17,9 +21,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def follow(clock):
-    def make(settings, load=Predictor):
-        slots = Slots()
-        return slots, Follower(slots, [SimpleNamespace(name="adclicks", load=load)], settings, clock)
+    def make(settings, load=Predictor, warm=4):
+        slots, limits = Slots(), replace(LIMITS, runtime=Runtime(warm=warm))
+        return slots, Follower(slots, [SimpleNamespace(name="adclicks", load=load, limits=limits)], settings, clock)
 
     return make
 
@@ -88,6 +92,22 @@ def test_what_could_be_next_is_kept_warm(registry, follow):
         follower.look()
         assert slots.champion("adclicks").version == version
     assert len(loads) == 3, "a rollback loads nothing"
+
+
+def test_no_more_stay_warm_than_the_domain_says(registry, follow):
+    loads = []
+
+    def load(bundle):
+        loads.append(bundle)
+        return Predictor(bundle)
+
+    first, second, third = registry.register(), registry.register(bias=1.0), registry.register(bias=2.0)
+    slots, follower = follow(registry.settings, load=load, warm=2)
+    for version in (first, second, third, second, first):
+        registry.crown(version)
+        follower.look()
+        assert slots.champion("adclicks").version == version
+    assert len(loads) == 4, "the one before is warm, the first of three is loaded again"
 
 
 def test_a_challenger_decides_for_its_share_of_the_units(registry, follow):
