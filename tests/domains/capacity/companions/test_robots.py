@@ -18,6 +18,7 @@ from headgate import settings as settings_module
 from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.reading import schema
 from headgate.decisions.rulings import rule
+from headgate.domain import get_domain
 from headgate.domains.capacity.commands.calendar import mask_app
 from headgate.domains.capacity.companions.calendar import as_of, read_masks
 from headgate.domains.capacity.companions.robots import TOGETHER, Counted, blocks
