@@ -4,11 +4,18 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from headgate import settings
+from headgate.domain import get_domain
+
+from .made_once import made_once
+
+if TYPE_CHECKING:
+    from headgate.drills.world import World
 
 # The same examples on every machine, and no deadline: a busy machine is no failure.
 hypothesis_settings.register_profile("headgate", deadline=None, derandomize=True)
@@ -64,12 +71,23 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int],
 
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """17 days of calm clicks, enough to certify a budget of 1 %; the as-of is 2026-01-22."""
-    from headgate.domains.adclicks.simulated.simulator import simulate
+    """18 days of calm clicks, enough to certify a budget of 1 %; at 2026-01-22 all but the last are over."""
+    return made_once(tmp_path_factory, "clicks/calm", lambda folder: _world(folder.parent).simulate("calm"))
 
-    out = tmp_path_factory.mktemp("data") / "calm"
-    simulate(out, days=17, clicks_per_day=25_000, seed=5)
-    return out
+
+@pytest.fixture(scope="session")
+def clicks_world(calm: Path, tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """The world that drills are played in: `calm`, and the stages of a good version of it, sealed."""
+    from headgate.drills.world import build
+
+    return _world(made_once(tmp_path_factory, "clicks", lambda folder: build(get_domain("adclicks"), folder)))
+
+
+def _world(folder: Path) -> "World":
+    from headgate.domains.adclicks.stages.rehearsal import rehearsal
+    from headgate.drills.world import World
+
+    return World(get_domain("adclicks"), rehearsal(), folder)
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +95,11 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty MLflow database: making one takes seconds, copying it none."""
     for name, value in settings.QUIET.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_registered_models()
-    return path
+    def migrate(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        folder.mkdir()
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_registered_models()
+
+    return made_once(tmp_path_factory, "mlflow", migrate) / "mlflow.db"

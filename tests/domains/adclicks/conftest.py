@@ -16,6 +16,8 @@ from headgate.domains.adclicks.data import raw
 from headgate.domains.adclicks.data.schema import TABLES
 from headgate.domains.adclicks.simulated.simulator import simulate
 
+from ...made_once import made_once
+
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
 
 Change = Callable[[pl.DataFrame], pl.DataFrame] | None
@@ -30,20 +32,20 @@ def as_of() -> datetime:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """17 days of calm clicks, too few to certify a budget of 1 %."""
-    out = tmp_path_factory.mktemp("small") / "raw"
-    simulate(out, days=17, clicks_per_day=4_000, seed=5)
-    return out
+    return made_once(tmp_path_factory, "clicks/small", lambda out: simulate(out, days=17, clicks_per_day=4_000, seed=5))
 
 
 @pytest.fixture(scope="session")
 def work(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of all stages, run once on `small`, and the sealed bundle."""
-    folder = tmp_path_factory.mktemp("work")
-    stages.snapshot(get_domain("adclicks"), folder, Request(str(small), AS_OF))
-    for stage in stages.STAGES.values():
-        stage(get_domain("adclicks"), folder)
-    stages.seal(folder)
-    return folder
+
+    def run(folder: Path) -> None:
+        stages.snapshot(get_domain("adclicks"), folder, Request(str(small), AS_OF))
+        for stage in stages.STAGES.values():
+            stage(get_domain("adclicks"), folder)
+        stages.seal(folder)
+
+    return made_once(tmp_path_factory, "clicks/small-work", run)
 
 
 @pytest.fixture(scope="session")

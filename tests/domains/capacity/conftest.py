@@ -10,15 +10,17 @@ from headgate.domain import Request, get_domain
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.simulated.simulator import simulate
 
+from ...made_once import made_once
+
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
 def load_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """42 days of two services of one region, every quarter of an hour; a flash sale comes on 21 February."""
-    out = tmp_path_factory.mktemp("load") / "raw"
-    simulate(out, days=42, regions=1, services=2, step=900, seed=5)
-    return out
+    return made_once(
+        tmp_path_factory, "load/raw", lambda out: simulate(out, days=42, regions=1, services=2, step=900, seed=5)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +32,15 @@ def as_of() -> datetime:
 @pytest.fixture(scope="session")
 def load_work(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of the stages, run once on `load_source`, and the sealed bundle."""
-    capacity, folder = get_domain("capacity"), tmp_path_factory.mktemp("work")
-    stages.snapshot(capacity, folder, Request(str(load_source), AS_OF))
-    for name in ("train", "calibrate", "evaluate"):
-        stages.STAGES[name](capacity, folder)
-    stages.seal(folder)
-    return folder
+    capacity = get_domain("capacity")
+
+    def run(folder: Path) -> None:
+        stages.snapshot(capacity, folder, Request(str(load_source), AS_OF))
+        for name in ("train", "calibrate", "evaluate"):
+            stages.STAGES[name](capacity, folder)
+        stages.seal(folder)
+
+    return made_once(tmp_path_factory, "load/work", run)
 
 
 @pytest.fixture(scope="session")
