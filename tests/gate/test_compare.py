@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headgate.domain import Comparison, Limits, Metric
+from headgate.contract.limits import Comparison, Limits, Metric
+from headgate.contract.outcomes import Outcomes
 from headgate.gate.change import ROWS, check_change
 from headgate.gate.compare import UNITS, compare_to_champion
 
@@ -90,15 +91,27 @@ def test_a_sparse_slice_is_named_and_not_refused(tmp_path: Path) -> None:
     assert "x" in slices.sentence
 
 
-@pytest.mark.parametrize(("flipped", "good", "all_traffic"), [(0, "passed", "passed"), (30, "failed", "passed")])
-def test_change_on_known_good_is_bounded(tmp_path: Path, flipped: int, good: str, all_traffic: str) -> None:
+OUTCOMES = Outcomes({"fine": "fine", "cold": "too cold", "hot": "too hot"}, adverse=("cold", "hot"))
+
+
+@pytest.mark.parametrize(
+    ("turned", "good", "all_traffic"),
+    [
+        pytest.param(range(0), "passed", "passed", id="nothing"),
+        pytest.param(range(30), "failed", "passed", id="many-good-are-newly-adverse"),
+        pytest.param(range(200, 400), "passed", "failed", id="much-of-the-rest"),
+        pytest.param(range(700, 900), "passed", "failed", id="adverse-to-adverse-moves-traffic-and-wrongs-nobody-anew"),
+    ],
+)
+def test_change_on_known_good_is_bounded(tmp_path: Path, turned: range, good: str, all_traffic: str) -> None:
+    """Of 1,000 rows 200 and those from 700 on are known to be good, these already adverse; `turned` become hot."""
     keys = np.arange(1000)
-    base = pl.DataFrame({"key": keys, "good": keys < 200, "decided": keys >= 900})
-    for name, frame in {
-        "old": base,
-        "new": base.with_columns(decided=pl.col("decided") | (pl.col("key") < flipped)),
-    }.items():
+    base = pl.DataFrame(
+        {"key": keys, "good": (keys < 200) | (keys >= 700), "outcome": np.where(keys < 700, "fine", "cold")}
+    )
+    hot = pl.when(pl.col("key").is_in(turned)).then(pl.lit("hot")).otherwise("outcome")
+    for name, frame in {"old": base, "new": base.with_columns(outcome=hot)}.items():
         (tmp_path / name).mkdir()
         frame.write_parquet(tmp_path / name / ROWS)
-    checks = check_change(tmp_path / "new", tmp_path / "old", known_good=0.02, traffic=0.15)
+    checks = check_change(tmp_path / "new", tmp_path / "old", OUTCOMES, known_good=0.02, traffic=0.15)
     assert [c.outcome for c in checks] == [good, all_traffic]

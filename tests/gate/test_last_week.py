@@ -8,18 +8,22 @@ import polars as pl
 import pytest
 
 from headgate.contract.checks import Check, Verdict
+from headgate.contract.outcomes import Outcomes
 from headgate.files import write_json
 from headgate.gate import judge as gate
 from headgate.gate.change import ROWS, check_change
 
 PEOPLE = 1000
 
+OUTCOMES = Outcomes({"fine": "fine", "cold": "too cold"}, adverse=("cold",))
+
 
 def _decided(folder: Path, wronged: int) -> None:
     """An evaluation in which the first `wronged` of the people known to be good are decided against."""
     folder.mkdir(parents=True, exist_ok=True)
     keys = list(range(PEOPLE))
-    rows = pl.DataFrame({"key": keys, "unit": keys, "good": True, "decided": [key < wronged for key in keys]})
+    outcomes = ["cold" if key < wronged else "fine" for key in keys]
+    rows = pl.DataFrame({"key": keys, "unit": keys, "good": True, "outcome": outcomes})
     rows.write_parquet(folder / ROWS)
 
 
@@ -29,7 +33,7 @@ def _evaluate(bundle: Path, work: Path, out: Path) -> None:
 
 def _judge(work: Path, champion: Path | None) -> list[Check]:
     passed = Check("budget", "certificate", "passed", "refuse", "", "", "It holds.")
-    return [passed, *check_change(work / "evaluate", champion, known_good=0.02, traffic=0.15)]
+    return [passed, *check_change(work / "evaluate", champion, OUTCOMES, known_good=0.02, traffic=0.15)]
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from headgate.domain import Comparison, Limits, Metric
+from headgate.contract.limits import Comparison, Limits, Metric
 from headgate.files import write_json
 from headgate.gate.compare import UNITS
 from headgate.gate.matured import worsened
 
-WRONGED = Metric("fpr", "Share of purchasing clicks that is wronged", direction=-1, unit="user", maturity_hours=48)
+WRONGED = Metric("fpr", "Share of good units that is wronged", direction=-1, unit="user", maturity_hours=48)
 LIMITS = Limits((Comparison("fpr", margin=0.02, slice_margin=0.02),), latency_ratio=3.0)
 
 
@@ -28,7 +28,7 @@ def _found(tmp_path: Path, share: float, *, metric: Metric = WRONGED, seed: int 
 
 def test_what_got_worse_is_told_with_both_figures(tmp_path: Path) -> None:
     (words,) = _found(tmp_path, 0.06).values()
-    assert words.startswith("Share of purchasing clicks that is wronged was 0.010 when it was judged and is 0.06")
+    assert words.startswith("Share of good units that is wronged was 0.010 when it was judged and is 0.06")
 
 
 def test_within_the_margin_nothing_is_told(tmp_path: Path) -> None:

@@ -5,14 +5,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from headgate import settings as settings_module
-from headgate.domains.adclicks.model.predictor import Predictor
-from headgate.domains.adclicks.serving.log_rows import LOGGED
-from headgate.domains.adclicks.serving.routes import routes
+from headgate.domain import get_domain
 from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import TAG_BUNDLE
@@ -20,7 +17,7 @@ from headgate.settings import Settings
 
 from .tiny import make_bundle
 
-ADCLICKS = SimpleNamespace(name="adclicks", load=Predictor, routes=routes, logged=LOGGED)
+ADCLICKS = get_domain("adclicks")
 
 
 @dataclass
