@@ -47,7 +47,7 @@ evaluate.BOOTSTRAP_WORK = 1
 
 #: The fresh process of the infrastructure checks costs seconds: of the calm days, only these of the month have it.
 FULLY_JUDGED = range(0, 32, 5)
-INFRASTRUCTURE = gate.infrastructure
+INFRASTRUCTURE = gate.check_infrastructure
 
 
 @dataclass
@@ -170,7 +170,7 @@ def run(
 
 
 def candidate(work: Path, request: Request, champion: Path | None, *, fully: bool) -> Verdict:
-    gate.infrastructure = INFRASTRUCTURE if fully else lambda *_, **__: []
+    gate.check_infrastructure = INFRASTRUCTURE if fully else lambda *_, **__: []
     stages.snapshot(ADCLICKS, work, request)
     for stage in stages.STAGES.values():
         stage(ADCLICKS, work)
@@ -179,7 +179,7 @@ def candidate(work: Path, request: Request, champion: Path | None, *, fully: boo
 
 
 def _infrastructure(verdict: Verdict) -> str:
-    checks = [check for check in verdict.checks if check.family == "infrastructure"]
+    checks = [check for check in verdict.checks if check.family == "check_infrastructure"]
     return ", ".join(f"{c.name} {c.outcome} ({c.measured})" for c in checks) or "not judged"
 
 

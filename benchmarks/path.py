@@ -43,7 +43,7 @@ def run_flow(source: str, as_of: datetime) -> str:
     """The flow as the command line runs it; how it ended."""
     from headgate.operations.retrain import run_retrain
 
-    return run_retrain(settings.load(), "adclicks", source, as_of).result
+    return run_retrain(settings.load(), get_domain("adclicks"), source, as_of).result
 
 
 def run_loop(source: str, as_of: datetime) -> str:

@@ -16,7 +16,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,10 @@ def daily(raw: Path, report: ImportReport, work: Path, seed: int) -> tuple[Run, 
         stage(ADCLICKS, work)
     stages.seal(work)
     verdict = judge_candidate(ADCLICKS, work, None)
-    _, card, differences = ADCLICKS.score(work / "bundle", raw, report.three_quarters)
+    scored = ADCLICKS.score(work / "bundle", raw, report.three_quarters)
+    differences = {name: asdict(gap) for name, gap in scored.differences.items()}
     record = read_json(work / "train" / "training.json")
-    return Run(record["humans"], record["rows"], card, differences), verdict
+    return Run(record["humans"], record["rows"], list(scored.scorecard), differences), verdict
 
 
 def all_users(raw: Path, report: ImportReport, work: Path, seed: int) -> Run:

@@ -78,7 +78,7 @@ def make_bundle(folder: Path) -> Path:
 
 def replayed(loaded: Loaded, **how: Any) -> Found:
     done = again(settings.load(), loaded, START, START + SPAN, **how)
-    return {"rows": done.decisions, "changed": done.newly_against + done.newly_not, "published": done.published}
+    return {"rows": done.decisions, "changed": done.newly_adverse + done.newly_not, "published": done.published}
 
 
 def killed(loaded: Loaded) -> Found:
@@ -99,8 +99,9 @@ def plain(loaded: Loaded) -> Found:
     batch["device"] = frame["device"]
     decided = loaded.predictor.decide(pl.from_pandas(batch)).to_pandas()
     frame[["score", "slice", "threshold"]] = decided[["score", "slice", "threshold"]]
-    changed = frame[frame["against"] != decided["invalid"]].assign(against=decided["invalid"])
-    changed[["decision_id", "slice", "score", "threshold", "against"]].to_parquet(home.home / "plain.parquet")
+    decided["outcome"] = decided["invalid"].map({True: "invalid", False: "valid"})
+    changed = frame[frame["outcome"] != decided["outcome"]].assign(outcome=decided["outcome"])
+    changed[["decision_id", "slice", "score", "threshold", "outcome"]].to_parquet(home.home / "plain.parquet")
     return {"rows": len(frame), "changed": len(changed), "published": len(changed)}
 
 

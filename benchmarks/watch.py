@@ -21,13 +21,13 @@ from scipy.stats import beta
 
 from headgate import stages
 from headgate.decisions import sequential, tally
+from headgate.decisions.observed import watched_rows
 from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.data import snapshots
 from headgate.domains.adclicks.features.kernel import features, in_order_of_arrival
 from headgate.domains.adclicks.features.slices import device_codes
 from headgate.domains.adclicks.model import baselines
 from headgate.domains.adclicks.model.predictor import Predictor
-from headgate.domains.adclicks.serving.log_rows import watched
 from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
 from headgate.domains.adclicks.simulated.world import World
 from headgate.domains.adclicks.stages import evaluate
@@ -138,7 +138,8 @@ def days(raw: Path, champion: Predictor, before: Predictor, slices: list[str], n
     vectors, device = features(clicks, first), device_codes(clicks["device"][first:])
     mine, theirs = champion.decide_vectors(vectors, device), before.decide_vectors(vectors, device)
     names = np.array([slices.index(one) for one in champion.slices])[mine.leaf]
-    sure = watched(clicks.with_columns(slice=pl.lit(""), against=False))["good"]
+    decided = clicks.with_columns(slice=pl.lit(""), outcome=pl.lit("valid"))
+    sure = watched_rows(ADCLICKS, WATCH, decided)["denominator"] > 0
     last = pl.when("sure").then("received_at").forward_fill().over("user_id")
     fresh = clicks.with_columns(sure=sure).select((pl.col("received_at") - last) < timedelta(days=14))
     lately = fresh.to_series().fill_null(False)
@@ -246,7 +247,7 @@ def checked(day: Day, slices: list[str]) -> None:
         {
             "slice": np.array(slices, dtype=object)[rows.slice],
             "unit": rows.user.astype(str).astype(object),
-            "against": rows.against,
+            "adverse": rows.against,
             "before": rows.before,
         },
         schema_overrides={"slice": pl.String, "unit": pl.String},

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from headgate import settings
+from headgate.domain import get_domain
 from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA, FEATURES
 from headgate.domains.adclicks.features.slices import LEAVES
 from headgate.domains.adclicks.model.predictor import MODEL, THRESHOLDS, Predictor
@@ -45,7 +46,9 @@ def state() -> Iterator[State]:
         here = settings.load()
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         make_registry(here)
-        scratch = Scratch(here)
+        adclicks = get_domain("adclicks")
+        assert adclicks.rehearsal is not None
+        scratch = Scratch(adclicks, adclicks.rehearsal(), here)
         scratch.promote(scratch.register(bundle))
         yield State(folder, bundle)
 
