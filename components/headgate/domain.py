@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headgate.contract.checks import Check
+from headgate.contract.companions import Companion
 from headgate.contract.expectations import Expectation, Profile
 from headgate.contract.host import Host
 from headgate.contract.limits import Limits, Metric
@@ -65,6 +66,7 @@ class Domain:
     import_data: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
+    companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none
     rehearsal: Callable[[], Rehearsal] | None = None  # what drills need; None: it has none

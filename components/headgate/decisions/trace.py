@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from headgate.contract.companions import in_words
 from headgate.contract.row import COMMON
 from headgate.decisions.layout import corrections_folder
 from headgate.decisions.reading import effective, find
@@ -27,6 +28,7 @@ class Traced:
     part: str  # of the log
     run_id: str  # "" where nobody knows any more
     data: str  # the data version
+    companions: str  # in words
     ledger: list[dict[str, Any]]  # entries about the version, oldest first
     corrections: list[dict[str, Any]]  # oldest first; a person's ruling is the last
     holds: str  # the outcome, as of now
@@ -41,7 +43,7 @@ class Traced:
             "version": f"{row['version']}, bundle {row['bundle']}",
             "run": self.run_id or "unknown: neither ledger nor registry tells",
             "data": self.data or "unknown",
-            "companions": row["companions"] or "none",
+            "companions": self.companions,
         } | {name: _shown(value) for name, value in own.items() if value not in (None, "")}
         lines = [f"{row['decision_id']}: {self.domain}, {_at(row['decided_at'])}"]
         lines += [f"  {name:<15} {value}" for name, value in facts.items()]
@@ -84,6 +86,7 @@ def _told(settings: Settings, domain: Domain, part: str, row: pl.DataFrame) -> T
         part,
         run_id,
         data,
+        in_words(decision["companions"], domain.companions),
         [asdict(entry) for entry in about],
         _corrections(settings, name, part, decision["decision_id"]),
         effective(settings, domain.logs.log, row, part)["outcome"][0],

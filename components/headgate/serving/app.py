@@ -29,6 +29,7 @@ from headgate.contract.slots import Slots
 from headgate.decisions.compaction import Folder
 from headgate.decisions.recorder import Segments
 from headgate.serving import metrics
+from headgate.serving.companions import CompanionFollower
 from headgate.serving.follower import Follower
 from headgate.settings import Settings
 
@@ -42,6 +43,15 @@ class Status(msgspec.Struct, frozen=True):
     status: str
 
 
+class CompanionModel(msgspec.Struct, frozen=True):
+    """A companion of a domain; null where none is in force and the version's own counts."""
+
+    name: str
+    id: str | None
+    since: datetime | None
+    problem: str | None
+
+
 class Model(msgspec.Struct, frozen=True):
     """What decides for a domain; null where nothing is loaded, and where no challenger is tried out."""
 
@@ -52,20 +62,22 @@ class Model(msgspec.Struct, frozen=True):
     problem: str | None
     canary_version: int | None = None
     canary_share: float | None = None  # of the units, from 0 to 1
+    companions: tuple[CompanionModel, ...] = ()
 
 
 def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
-    """The app that serves `domains`; while it lives, it follows their champions in the registry.
+    """The app that serves `domains`; while it lives, it follows their champions in the registry, and their companions.
 
     Requests need a token unless it listens to this machine alone (`settings.host`) and there is no token.
     """
     slots = Slots()
     recorder = Segments(settings)
     recorder.announce(domain.name for domain in domains)
-    host = Host(slots, recorder, settings)
+    accompanying = CompanionFollower(domains, settings)
+    host = Host(slots, recorder, settings, accompanying.companions)
     endpoints = [route for domain in domains for route in domain.routes(host)]
     pages = [page for domain in domains if domain.pages for page in domain.pages(host)]
-    endpoints += _operators([domain.name for domain in domains], slots)
+    endpoints += _operators(domains, host)
     documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
     document = openapi.document(documented)
     written = msgspec.json.encode(document)
@@ -74,7 +86,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
         return Response(written, media_type="application/json")
 
     async def docs_page(request: Request) -> Response:
-        models = msgspec.to_builtins([_model(domain.name, slots) for domain in domains])
+        models = msgspec.to_builtins([_model(domain, host) for domain in domains])
         return HTMLResponse(docs.page(document, models, str(request.base_url).rstrip("/")))
 
     @asynccontextmanager
@@ -86,11 +98,14 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
                 await beside.enter_async_context(enter())
             folder.start()
             follower.start()
+            accompanying.start()
             try:
                 await run_in_threadpool(follower.wait)
+                await run_in_threadpool(accompanying.wait)
                 yield
             finally:
                 follower.stop()
+                accompanying.stop()
                 folder.stop()
 
     async def to_console(request: Request) -> Response:
@@ -120,23 +135,32 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     return app
 
 
-def _model(domain: str, slots: Slots) -> Model:
-    loaded, problem = slots.champion(domain), telemetry.redact(slots.problem(domain) or "") or None
+def _model(domain: "Domain", host: Host) -> Model:
+    name, slots = domain.name, host.slots
+    loaded, problem = slots.champion(name), telemetry.redact(slots.problem(name) or "") or None
+    beside = tuple(_companion(name, one.name, host) for one in domain.companions)
     if loaded is None:
-        return Model(domain, None, None, None, problem or "The registry has not been asked yet.")
-    canary = slots.canary(domain)
-    tried = (canary.loaded.version, canary.share) if canary else (None, None)
-    return Model(domain, loaded.version, loaded.bundle, loaded.loaded_at, problem, *tried)
+        problem = problem or "The registry has not been asked yet."
+        return Model(name, None, None, None, problem, companions=beside)
+    canary = slots.canary(name)
+    version, share = (canary.loaded.version, canary.share) if canary else (None, None)
+    return Model(name, loaded.version, loaded.bundle, loaded.loaded_at, problem, version, share, beside)
 
 
-def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
+def _companion(domain: str, name: str, host: Host) -> CompanionModel:
+    held, problem = host.companions.of(domain).get(name), host.companions.problem(domain, name)
+    told = telemetry.redact(problem) if problem else None
+    return CompanionModel(name, held.id if held else None, held.since if held else None, told)
+
+
+def _operators(domains: "Sequence[Domain]", host: Host) -> list[Any]:
     """What operators ask, for all domains."""
 
     async def healthz(request: Request) -> Response:
         return json(Status("ok"))
 
     async def readyz(request: Request) -> Response:
-        missing = [_model(domain, slots) for domain in domains if slots.champion(domain) is None]
+        missing = [_model(domain, host) for domain in domains if host.slots.champion(domain.name) is None]
         if missing:
             raise not_ready(" · ".join(f"{model.domain} has no version loaded: {model.problem}" for model in missing))
         return json(Status("ready"))
@@ -145,7 +169,7 @@ def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def models(request: Request) -> Response:
-        return json([_model(domain, slots) for domain in domains])
+        return json([_model(domain, host) for domain in domains])
 
     return [
         Endpoint("GET", "/v1/models", models, _MODELS),
@@ -157,7 +181,8 @@ def _operators(domains: Sequence[str], slots: Slots) -> list[Any]:
 
 _MODELS = Operation(
     summary="What decides now",
-    description="For each domain the version and bundle that decide, since when, and what is wrong, if anything is.",
+    description="For each domain the version and bundle that decide, since when, and what is wrong, if anything is; "
+    "and which companions are in force: inputs that people change and no version holds.",
     answer=list[Model],
 )
 _HEALTHZ = Operation(

@@ -22,6 +22,13 @@ PROBLEM = Gauge(
     ["domain"],
     multiprocess_mode="livemax",
 )
+COMPANION_SWAPS = Counter("headgate_companion_swaps", "Changes of a companion.", ["domain", "companion"])
+COMPANION_PROBLEM = Gauge(
+    "headgate_companion_problem",
+    "1 where a companion that is set cannot be read; /v1/models says why.",
+    ["domain", "companion"],
+    multiprocess_mode="livemax",
+)
 DEFAULTS = Counter("headgate_default_answers", "Decisions answered by default, to be decided by a replay.", ["domain"])
 INCOMPLETE = Counter("headgate_incomplete", "Decisions by windows that may hold too few events.", ["domain"])
 AWAY = Gauge("headgate_counters_away", "1 while the counters do not answer.", ["domain"], multiprocess_mode="livemax")
