@@ -179,7 +179,7 @@ def candidate(work: Path, request: Request, champion: Path | None, *, fully: boo
 
 
 def _infrastructure(verdict: Verdict) -> str:
-    checks = [check for check in verdict.checks if check.family == "check_infrastructure"]
+    checks = [check for check in verdict.checks if check.family == "infrastructure"]
     return ", ".join(f"{c.name} {c.outcome} ({c.measured})" for c in checks) or "not judged"
 
 
