@@ -25,3 +25,11 @@ class DataRefused(HeadgateError):
     """The data is not fit to train on or to decide. Exit code 4; nothing was changed."""
 
     exit_code: ClassVar[int] = 4
+
+
+def in_a_line(error: Exception) -> str:
+    """What `error` says, as one line; with its kind where it is none of ours, whose sentences need none."""
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, TimeoutError) and not text:
+        return "no answer in time"
+    return text if isinstance(error, HeadgateError) else f"{type(error).__name__}: {text}".removesuffix(": ")

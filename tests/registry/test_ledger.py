@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from headgate import settings as settings_module
 from headgate.errors import HeadgateError, UsageError
-from headgate.registry.ledger import Busy, Entry, Fenced, Lease, Ledger
+from headgate.registry.ledger import Busy, Entry, Fenced, Lease, Ledger, OwnWhat
 from headgate.settings import Settings
 
 from .. import killing
@@ -89,6 +89,16 @@ def test_what_is_appended_is_read_again_and_verifies(entries: list[Entry]) -> No
         assert [entry.seq for entry in again] == list(range(1, len(entries) + 1))
         mine = [entry.hash for entry in ledger.entries("capacity")]
         assert mine == [entry.hash for entry in told if entry.domain == "capacity"]
+
+
+def test_a_domain_writes_what_only_it_knows_under_its_own_name_and_no_other(settings: Settings) -> None:
+    ledger = Ledger(settings)
+    ledger.append(Entry("rooms", OwnWhat("rooms.window-opened"), "a test"))
+    for what in ("window-opened", "halls.window-opened", "rooms.", "rooms.Window opened", "xrooms.opened"):
+        with pytest.raises(ValueError, match="one of rooms's own begins with its name"):
+            ledger.append(Entry("rooms", OwnWhat(what), "a test"))
+    assert [entry.what for entry in ledger.entries("rooms")] == ["rooms.window-opened"]
+    assert ledger.verify() == 1
 
 
 def test_odd_text_is_stored_in_both_databases(anywhere: Settings) -> None:

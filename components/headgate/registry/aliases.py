@@ -15,6 +15,7 @@ class Aliases:
 
     aliases: dict[str, int]
     canary: float
+    changed_ms: int = 0  # when the model was last touched: moves with stages, not with aliases
 
     def of(self, alias: str) -> int | None:
         """The version that holds `alias`."""
@@ -28,7 +29,7 @@ def read_aliases(registry: "MlflowClient") -> dict[str, Aliases]:
         page = registry.search_registered_models(max_results=100, page_token=token)
         for model in page:
             aliases = {alias: int(number) for alias, number in model.aliases.items()}
-            found[model.name] = Aliases(aliases, versions.canary_share(model.tags))
+            found[model.name] = Aliases(aliases, versions.canary_share(model.tags), model.last_updated_timestamp or 0)
         token = page.token
         if not token:
             return found

@@ -11,6 +11,7 @@ itself fenced off when it wakes (Kleppmann, How to do distributed locking, 2016)
 import hashlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NewType, get_args
 from uuid import uuid4
 
 from headgate.errors import HeadgateError
@@ -28,6 +29,7 @@ from headgate.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+#: What happens in every domain.
 What = Literal[
     "verdict",  # the gate judged a version
     "override",  # a reviewer lets a version serve that the gate refused
@@ -40,11 +42,11 @@ What = Literal[
     "hold",  # nothing is promoted automatically, from `starts` to `ends` where details say so
     "released",  # the hold is over
     "replayed",  # past events were decided again
-    "ordering",  # capacity: an order is about to be placed
-    "ordered",  # it was placed, as details say
-    "order-refused",  # it was not
     "alert",  # a person should look
 ]
+
+#: What happens in one domain only: its name, a point, and a word of its own, such as `rooms.opened`.
+OwnWhat = NewType("OwnWhat", str)
 
 #: The hash before the first entry.
 GENESIS = "0" * 64
@@ -66,7 +68,7 @@ class Entry:
     """One line of the ledger. `seq`, `at`, `prev_hash` and `hash` are set as it is appended."""
 
     domain: str
-    what: What
+    what: What | OwnWhat
     who: str
     why: str = ""
     from_version: int | None = None
@@ -116,10 +118,15 @@ class Ledger:
             raise HeadgateError(_unreachable(self.url, error)) from error
 
     def append(self, entry: Entry, lease: Lease | None = None) -> Entry:
-        """Append `entry` and answer it as it stands; under a `lease`, raise `Fenced` if it has been lost."""
+        """Append `entry` and answer it as it stands; under a `lease`, raise `Fenced` if it has been lost.
+
+        Raises ValueError for a kind of entry that is neither every domain's nor the entry's own domain's.
+        """
         from sqlalchemy import insert
         from sqlalchemy.exc import IntegrityError
 
+        if entry.what not in get_args(What) and not re.fullmatch(rf"{re.escape(entry.domain)}\.[a-z-]+", entry.what):
+            raise ValueError(f"{entry.what!r} is no kind of entry: one of {entry.domain}'s own begins with its name.")
         for _ in range(100):  # two at once: the second finds its place taken and goes behind the first
             try:
                 with self._begin() as connection:

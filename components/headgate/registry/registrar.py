@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, in_a_line
 from headgate.registry import changes, versions
+from headgate.registry.aliases import Aliases, read_aliases
 from headgate.registry.changes import TAG_ANCHOR, ChangeSession, Refused, change_session
 from headgate.registry.ledger import Busy, Entry, Ledger
 from headgate.registry.ledger_state import LedgerState
@@ -36,28 +37,6 @@ WEEK = timedelta(days=7)
 
 #: Looks after which everything is compared although no timestamp has moved.
 THOROUGH = 120
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a look found of one model, cheaply: enough to know whether anything may have changed."""
-
-    champion: int | None
-    changed_ms: int  # moves with stages, not with aliases
-
-
-def seen(registry: "MlflowClient") -> dict[str, Seen]:
-    """All registered models, from one question."""
-    found: dict[str, Seen] = {}
-    token = None
-    while True:
-        page = registry.search_registered_models(max_results=100, page_token=token)
-        for model in page:
-            number = model.aliases.get(CHAMPION)
-            found[model.name] = Seen(int(number) if number else None, model.last_updated_timestamp or 0)
-        token = page.token
-        if not token:
-            return found
 
 
 @dataclass(frozen=True)
@@ -194,7 +173,7 @@ class Registrar:
         self._settings, self._domains = settings, domains
         self._registry: MlflowClient | None = None
         self._ledger: Ledger | None = None
-        self._agreed: dict[str, tuple[Seen, int]] = {}  # what was seen, and the ledger's head, when all agreed
+        self._agreed: dict[str, tuple[Aliases, int]] = {}  # what was seen, and the ledger's head, when all agreed
         self._looks = 0
 
     def run(self, stopped: Event) -> None:
@@ -208,7 +187,7 @@ class Registrar:
                 trouble = ""
             except Exception as error:
                 self._registry = None
-                said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                said = in_a_line(error)
                 if said != trouble:
                     log.error("the registry is not followed: %s", said)
                 trouble = said
@@ -222,7 +201,7 @@ class Registrar:
             self._registry, self._ledger = versions.client(self._settings), Ledger(self._settings)
             self._agreed.clear()
         self._looks += 1
-        found, head = seen(self._registry), self._ledger.head()
+        found, head = read_aliases(self._registry), self._ledger.head()
         written = []
         for domain in self._domains:
             if domain not in found:

@@ -19,7 +19,7 @@ from headgate.domains.capacity.orders import aws as calls
 from headgate.domains.capacity.orders import plans
 from headgate.domains.capacity.orders.fleet import Fleet
 from headgate.domains.capacity.orders.place import Report, place, show, words
-from headgate.domains.capacity.orders.placed import read_placed
+from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, read_placed
 from headgate.domains.capacity.orders.plans import Plan
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry.ledger import Ledger
@@ -132,7 +132,7 @@ def test_every_order_is_in_the_ledger_before_and_after_its_call(cloud: Cloud, he
     order(here, plan)
     ledger = Ledger(here)
     told = [(entry.what, entry.details["line"]) for entry in ledger.entries("capacity")]
-    assert told == [(what, one.line) for one in plan.orders for what in ("ordering", "ordered")]
+    assert told == [(what, one.line) for one in plan.orders for what in (ORDERING, ORDERED)]
     first = ledger.entries("capacity")[1]
     assert (first.to_version, first.bundle, first.why) == (3, "b3", words(plan.orders[0]))
     ledger.verify()
@@ -197,7 +197,7 @@ def test_a_quota_that_is_used_up_is_told_in_words_and_the_rest_is_ordered(
     assert [line.order for line in report.refused] == wrong
     assert "the quota of the account is too small (Your quota allows for 0 more)" in report.refused[0].words
     assert report.count("placed") == len(plan.orders) - len(wrong)
-    assert [e.what for e in Ledger(here).entries("capacity")].count("order-refused") == len(wrong)
+    assert [e.what for e in Ledger(here).entries("capacity")].count(REFUSED) == len(wrong)
 
     cloud.refuse = lambda asked: None  # the quota was raised: the same command orders what was missing
     assert order(here, plan).count("placed") == len(wrong)
@@ -312,10 +312,10 @@ def test_credentials_that_end_on_the_way_stop_the_run_and_the_next_goes_on(
     assert SHUT[code] in str(told.value)
     assert "run the same command again: it goes on from here" in str(told.value)
     whats = [entry.what for entry in Ledger(here).entries("capacity")]
-    assert (whats.count("ordered"), whats[-1]) == (len(whats) // 2, "ordering")
+    assert (whats.count(ORDERED), whats[-1]) == (len(whats) // 2, ORDERING)
 
     cloud.refuse = lambda asked: None
-    assert order(here, plan).count("already") == whats.count("ordered")
+    assert order(here, plan).count("already") == whats.count(ORDERED)
     assert (bought(cloud), sizes()) == exactly(plan)
 
 
@@ -331,7 +331,7 @@ def test_what_a_policy_denies_is_named_without_its_blob_and_the_rest_is_ordered(
     assert [line.order for line in report.refused] == [one for one in plan.orders if one.kind == kind]
     sentence = f"AWS does not allow {denied[code]} (You are not authorized): let its policy allow it, and run it again"
     assert {line.words for line in report.refused} == {sentence}
-    assert {e.why for e in Ledger(here).entries("capacity") if e.what == "order-refused"} == {sentence}
+    assert {e.why for e in Ledger(here).entries("capacity") if e.what == REFUSED} == {sentence}
 
     cloud.refuse = lambda asked: None
     assert order(here, plan).count("placed") == len(report.refused)
@@ -381,7 +381,7 @@ def test_a_setting_that_reaches_no_aws_is_told_and_mended_by_a_second_run(
         with pytest.raises(HeadgateError, match=sentence):
             show(own, read_placed([]), NOW, ask=True)
     assert "\n" not in str(told.value)
-    assert [entry.what for entry in Ledger(here).entries("capacity")] == ["ordering"]
+    assert [entry.what for entry in Ledger(here).entries("capacity")] == [ORDERING]
 
     calls._client.cache_clear()
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -405,4 +405,4 @@ def test_an_order_in_doubt_stays_in_doubt_while_aws_does_not_say_what_came_of_it
     cloud.refuse = lambda asked: None
     assert order(here, own).count("placed") == 1
     assert bought(cloud) == exactly(own)[0]
-    assert [entry.what for entry in Ledger(here).entries("capacity")] == ["ordering", "ordered"]
+    assert [entry.what for entry in Ledger(here).entries("capacity")] == [ORDERING, ORDERED]

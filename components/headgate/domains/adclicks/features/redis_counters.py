@@ -35,6 +35,7 @@ from headgate.domains.adclicks.features.counters import (
 )
 from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA
 from headgate.domains.adclicks.features.windows import HISTORY, WINDOWS
+from headgate.errors import in_a_line
 from headgate.serving.metrics import AWAY, OWED
 from headgate.serving.redis import PATIENCE, Command, Line, ask, bring_functions
 
@@ -132,7 +133,7 @@ class RedisCounters:
         try:
             await self._revive()
         except Exception as error:
-            log.warning("counters are away, clicks are answered by default: %s", _words(error))
+            log.warning("counters are away, clicks are answered by default: %s", in_a_line(error))
             self._look_after()
         try:
             yield
@@ -201,7 +202,7 @@ class RedisCounters:
     def _lose(self, error: Exception) -> None:
         """Note that Redis is away."""
         if not self._away:
-            log.warning("counters are away, clicks are answered by default: %s", _words(error))
+            log.warning("counters are away, clicks are answered by default: %s", in_a_line(error))
         self._away = True
         AWAY.labels(DOMAIN).set(1)
 
@@ -254,17 +255,10 @@ class RedisCounters:
             async with asyncio.timeout(PATIENCE):
                 await self._revive()
         except Exception as error:
-            log.error("%d clicks were not counted: %s", len(self._owed), _words(error))
+            log.error("%d clicks were not counted: %s", len(self._owed), in_a_line(error))
 
 
 async def set_marks(client: "Client", since: int) -> None:
     """Let all counters count as whole from `since` on, in µs."""
     async with asyncio.timeout(PATIENCE):
         await ask(client, [("SET", mark(tag), since) for tag in range(TAGS)])
-
-
-def _words(error: Exception) -> str:
-    """One line about `error`."""
-    if isinstance(error, TimeoutError):
-        return "no answer within the deadline"
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

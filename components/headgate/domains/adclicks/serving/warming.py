@@ -34,6 +34,7 @@ from headgate.domains.adclicks.features.memory_counters import (
 from headgate.domains.adclicks.features.redis_counters import DOMAIN, EXPIRY, TAGS, digest, library, mark, prefix
 from headgate.domains.adclicks.features.windows import HISTORY
 from headgate.domains.adclicks.serving.log_rows import LOG
+from headgate.errors import in_a_line
 from headgate.serving.redis import Command, ask, bring_functions, connect
 from headgate.settings import Settings, load
 from headgate.telemetry import configure
@@ -211,7 +212,7 @@ def main() -> None:
     try:
         added = asyncio.run(_warm(settings))
     except Exception as error:
-        log.error("%s: %s: %s", DOMAIN, type(error).__name__, " ".join(str(error).split())[:300])
+        log.error("%s: %s", DOMAIN, in_a_line(error))
         sys.exit(1)
     if added:
         log.info("%s: what the log holds of %d users and IPs was added to the counters", DOMAIN, added)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from headgate.domains.capacity.orders.aws import Refused, Unsettled, dry_run, reserve, resize
 from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, Placed, read_placed
@@ -131,7 +130,7 @@ def place(
                     ledger.append(entry, lease)
                 line = _ask(order, plan, doubtful=(plan.id, order.line) in known.begun)
                 if line.settled:
-                    what: Any = REFUSED if line.outcome == "refused" else ORDERED
+                    what = REFUSED if line.outcome == "refused" else ORDERED
                     details = {**entry.details, "reference": line.reference}
                     ledger.append(replace(entry, what=what, why=line.words or entry.why, details=details), lease)
             lines.append(line)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any
 
 from headgate.domains.capacity.orders.fleet import Held
-from headgate.registry.ledger import Entry
+from headgate.registry.ledger import Entry, OwnWhat
 
 #: An order is about to be placed, was placed, or was refused.
-ORDERING: Final = "ordering"
-ORDERED: Final = "ordered"
-REFUSED: Final = "order-refused"
+ORDERING = OwnWhat("capacity.ordering")
+ORDERED = OwnWhat("capacity.ordered")
+REFUSED = OwnWhat("capacity.refused")
 
 
 @dataclass(frozen=True)
