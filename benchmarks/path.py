@@ -66,7 +66,7 @@ def run_loop(source: str, as_of: datetime) -> str:
         with datasets.exclusively(here, "datasets", wait=datasets.LOCK_SECONDS):
             lock = datasets.record(here, domain.name, ["snapshot", *stages.STAGES])
             register.log_data(registry, run_id, work, lock)
-        candidate = register.register_version(registry, domain, run_id, work, request, verdict)
+        candidate = register.register_version(registry, here, domain, run_id, work, request, verdict)
         if verdict.ruling != "passed":
             return verdict.ruling
         register.promote(registry, candidate)

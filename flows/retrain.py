@@ -216,7 +216,7 @@ def register(
 ) -> versions.Version:
     """Make the candidate a version that a reviewer can decide on from the MLflow UI alone."""
     with step("register"):
-        version = registers.register_version(versions.client(here), domain, run_id, work, request, verdict)
+        version = registers.register_version(versions.client(here), here, domain, run_id, work, request, verdict)
         create_markdown_artifact(verdict.markdown(f"{domain.title}, version {version.number}"), key="verdict")
         return version
 

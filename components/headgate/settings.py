@@ -94,6 +94,11 @@ class Settings:
         return self.home / "bundles"
 
     @property
+    def parts(self) -> Path:
+        """The large parts of bundles that this machine has, by their hash."""
+        return self.home / "parts"
+
+    @property
     def datasets(self) -> Path:
         """The DVC project of the daily runs."""
         return self.home / "datasets"

@@ -1,4 +1,4 @@
-"""What may go: old days of the log, and bundles and data of versions that nothing refers to any more.
+"""What may go: old days of the log; bundles, large parts and data of versions that nothing refers to any more.
 
 A version is referred to by an alias, by a stage, by the ledger's line of champions, by a change that is under way, and
 by every entry of the ledger that is younger than the limit. Where registry or ledger cannot say so, nothing goes.
@@ -6,7 +6,7 @@ by every entry of the ledger that is younger than the limit. Where registry or l
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,8 @@ from headgate.data import datasets, objects
 from headgate.decisions.layout import log_folder
 from headgate.domain import Domain
 from headgate.files import read_json
-from headgate.registry import versions
-from headgate.registry.bundles import CARD, card
+from headgate.registry import parts, versions
+from headgate.registry.bundles import CARD, MANIFEST, card, large_parts
 from headgate.registry.ledger import Ledger
 from headgate.registry.ledger_state import state_of
 from headgate.registry.versions import Version
@@ -35,7 +35,7 @@ YOUNG = 86_400.0
 class Item:
     """Something that goes."""
 
-    kind: str  # log, raw, bundle, data
+    kind: str  # log, raw, bundle, part, data
     name: str
     path: str
     size: int  # bytes
@@ -76,9 +76,9 @@ def collect(
 ) -> Collected:
     """Remove what is older than `keep_days` and what nothing refers to, of `domains`.
 
-    Of a log larger than `keep_bytes` its oldest days go too, never today's. Data of versions goes only where `domains`
-    are `everything` there is: versions of all domains share one store. Raises HeadgateError, with nothing removed,
-    where registry or ledger do not answer.
+    Of a log larger than `keep_bytes` its oldest days go too, never today's. Data and large parts go only where
+    `domains` are `everything` there is: versions of all domains share their stores. Raises HeadgateError, with nothing
+    removed, where registry or ledger do not answer.
     """
     names = tuple(domain.name for domain in domains)
     with datasets.exclusively(settings, "gc"), datasets.exclusively(settings, "datasets", wait=datasets.LOCK_SECONDS):
@@ -89,9 +89,13 @@ def collect(
             items += _bundles(settings, names, kept, keep_days)
             if everything:
                 items += _data(settings, registry, kept)
+                items += _parts(settings, registry, kept, going={item.path for item in items})
         if not dry_run:
             for item in items:
-                _remove(Path(item.path))
+                if item.kind == "part":
+                    parts.remove(registry, settings, item.name)
+                else:
+                    _remove(Path(item.path))
         return Collected(tuple(items), dry_run)
 
 
@@ -140,7 +144,7 @@ def _days(settings: Settings, domain: Domain, keep_days: int, keep_bytes: int | 
 
 def _bundles(settings: Settings, names: tuple[str, ...], kept: list[Version], keep_days: int) -> Iterator[Item]:
     """Cached bundles of versions that nothing refers to. They can be fetched again as long as MLflow has them."""
-    stays = {version.bundle or f"{version.domain}-{version.number}" for version in kept}
+    stays = {version.bundle or version.run_id for version in kept}
     stays |= {read_json(path).get("bundle") for path in (settings.home / "serving").glob("[!.]*.json")}
     for folder in sorted(settings.bundles.glob("[!.]*")):
         if folder.name in stays or _is_young(folder) or not (folder / CARD).is_file():
@@ -159,6 +163,21 @@ def _data(settings: Settings, registry: "MlflowClient", kept: list[Version]) -> 
     for name, path in objects.stored(settings):
         if name not in stays and not _is_young(path):
             yield Item("data", name, str(path), path.stat().st_size, "no version that is referred to needs it")
+
+
+def _parts(settings: Settings, registry: "MlflowClient", kept: list[Version], going: Collection[str]) -> Iterator[Item]:
+    """Large parts that neither a version which is referred to nor a bundle that stays on this machine needs."""
+    there = parts.stored(registry, settings)
+    if not there:
+        return
+    manifests = [
+        read_json(path) for path in settings.bundles.glob(f"[!.]*/{MANIFEST}") if str(path.parent) not in going
+    ]
+    manifests += [parts.recorded(version.run_id) for version in kept]
+    stays = {part.sha256 for manifest in manifests for part in large_parts(manifest).values()}
+    for name, size in there.items():
+        if name not in stays:
+            yield Item("part", name, str(settings.parts / name), size, "no version that is referred to needs it")
 
 
 def _remove(path: Path) -> None:

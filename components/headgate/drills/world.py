@@ -23,6 +23,7 @@ from headgate.domain import Domain, Request
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry import bundles, changes, versions
 from headgate.registry.ledger import Entry, Ledger
+from headgate.registry.parts import log_bundle
 from headgate.registry.registrar import Registrar
 from headgate.serving.follower import Follower
 from headgate.settings import Settings
@@ -146,7 +147,7 @@ class Scratch:
         there = registry.get_experiment_by_name(self.name)
         where = (self.settings.mlflow_home / "artifacts").as_uri()
         run = registry.create_run(there.experiment_id if there else registry.create_experiment(self.name, where))
-        registry.log_artifacts(run.info.run_id, str(bundle), "bundle")
+        log_bundle(registry, self.settings, run.info.run_id, bundle)
         identity = bundles.bundle_id(bundle)
         tags = {versions.TAG_BUNDLE: identity, versions.TAG_RULING: ruling}
         source = f"{run.info.artifact_uri}/bundle"

@@ -41,6 +41,7 @@ LEFT_OUT = (
     "logs",
     "lookups.db",
     "mlflow/mlflow.db",
+    "parts",
     "prefect",
     "servers.json",
 )

@@ -1,9 +1,10 @@
 """A version as an MLflow model: what `mlflow models serve` and `mlflow.pyfunc.load_model` run.
 
-MLflow loads this file by its path ("models from code"), so no pickle is written or read.
+MLflow loads this file by its path ("models from code"), so no pickle is written or read. The model holds no copy of the
+bundle, only its id and the run that logged it: it is fetched like any version's, into the state folder of whoever loads
+it, and loaded by the Headgate that is installed there, as serving does.
 """
 
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -11,16 +12,18 @@ import pandas as pd
 import polars as pl
 
 from headgate.domain import get_domain
-from headgate.registry.bundles import card, verify
+from headgate.registry.bundles import card
+from headgate.registry.versions import fetch_bundle
+from headgate.settings import load
 
 
 class Version(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
     """The bundle's predictor behind MLflow's interface: rows of inputs in, rows of decisions out."""
 
     def load_context(self, context: Any) -> None:
-        """Verify the bundle and load it."""
-        folder = Path(context.artifacts["bundle"])
-        verify(folder)
+        """Fetch the bundle, verify it, and load it."""
+        logged = context.model_config
+        folder = fetch_bundle(logged["run"], logged["bundle"], load(), f"the model of run {logged['run']}")
         self.predictor = get_domain(card(folder)["domain"]).load(folder)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:

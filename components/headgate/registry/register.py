@@ -15,12 +15,13 @@ import polars as pl
 import yaml
 
 from headgate.contract.checks import Verdict
-from headgate.data.datasets import data_version
+from headgate.data.datasets import LOCK_SECONDS, data_version, exclusively
 from headgate.domain import Domain, Request
 from headgate.files import read_json
 from headgate.registry import versions
 from headgate.registry.bundles import bundle_id
 from headgate.registry.golden import EXPECTED, GOLDEN
+from headgate.registry.parts import log_bundle, upload
 from headgate.registry.versions import Version
 from headgate.servers import artifact_root
 from headgate.settings import Settings
@@ -71,11 +72,16 @@ def log_data(registry: "MlflowClient", run_id: str, work: Path, lock: dict[str, 
 
 
 def register_version(
-    registry: "MlflowClient", domain: Domain, run_id: str, work: Path, request: Request, verdict: Verdict
+    registry: "MlflowClient",
+    settings: Settings,
+    domain: Domain,
+    run_id: str,
+    work: Path,
+    request: Request,
+    verdict: Verdict,
 ) -> Version:
     """Log the candidate in `work` to the run and make it a version with its verdict; the one there is if it has one."""
     identity = bundle_id(work / "bundle")
-    registry.log_artifacts(run_id, str(work / "bundle"), "bundle")
     registry.log_dict(run_id, verdict.to_dict(), "verdict.json")
     registry.log_text(run_id, verdict.markdown(domain.title), "verdict.md")
     pictures = work / "plots"
@@ -85,27 +91,30 @@ def register_version(
     _log_scores(registry, run_id, work)
     registry.set_tag(run_id, versions.TAG_RULING, verdict.ruling)
     registry.set_tag(run_id, versions.TAG_BUNDLE, identity)
-    existing = [v for v in versions.all_versions(registry, domain.name) if v.bundle == identity]
-    if existing:
-        registry.set_model_version_tag(domain.name, str(existing[0].number), versions.TAG_RULING, verdict.ruling)
-        return existing[0]
-    if not registry.search_registered_models(filter_string=f"name = '{domain.name}'"):
-        registry.create_registered_model(domain.name, description=domain.title)
-    source, model_id = _log_model(run_id, work / "bundle")
-    made = registry.create_model_version(
-        domain.name,
-        source,
-        run_id=run_id,
-        model_id=model_id,
-        tags={
-            versions.TAG_BUNDLE: identity,
-            versions.TAG_RULING: verdict.ruling,
-            versions.TAG_AS_OF: request.as_of.isoformat(),
-            versions.TAG_DATA: registry.get_run(run_id).data.tags.get(versions.TAG_DATA, ""),
-        },
-        description=describe(domain, run_id, pictures, verdict, request),
-    )
-    return versions.find(registry, domain.name, str(made.version))
+    with exclusively(settings, "gc", wait=LOCK_SECONDS):  # no part of a version goes before the version is there
+        existing = [v for v in versions.all_versions(registry, domain.name) if v.bundle == identity]
+        if existing:
+            upload(registry, settings, work / "bundle")  # what its run logged is there, its parts may be gone
+            registry.set_model_version_tag(domain.name, str(existing[0].number), versions.TAG_RULING, verdict.ruling)
+            return existing[0]
+        if not registry.search_registered_models(filter_string=f"name = '{domain.name}'"):
+            registry.create_registered_model(domain.name, description=domain.title)
+        log_bundle(registry, settings, run_id, work / "bundle")
+        source, model_id = _log_model(run_id, work / "bundle")
+        made = registry.create_model_version(
+            domain.name,
+            source,
+            run_id=run_id,
+            model_id=model_id,
+            tags={
+                versions.TAG_BUNDLE: identity,
+                versions.TAG_RULING: verdict.ruling,
+                versions.TAG_AS_OF: request.as_of.isoformat(),
+                versions.TAG_DATA: registry.get_run(run_id).data.tags.get(versions.TAG_DATA, ""),
+            },
+            description=describe(domain, run_id, pictures, verdict, request),
+        )
+        return versions.find(registry, domain.name, str(made.version))
 
 
 def describe(domain: Domain, run_id: str, pictures: Path, verdict: Verdict, request: Request) -> str:
@@ -147,12 +156,8 @@ def _log_scores(registry: "MlflowClient", run_id: str, work: Path) -> None:
 
 
 def _log_model(run_id: str, bundle: Path) -> tuple[str, str]:
-    """Log the bundle as a pyfunc model of the run; its URI and id."""
-    from importlib.metadata import version
-
+    """Log a pyfunc model that loads the bundle which the run logged; its URI and id."""
     import mlflow
-
-    import headgate
 
     inputs = pl.read_parquet(bundle / GOLDEN)
     columns = [name for name in inputs.columns if not name.startswith(EXPECTED)]
@@ -166,11 +171,20 @@ def _log_model(run_id: str, bundle: Path) -> tuple[str, str]:
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={"bundle": str(bundle)},
-            code_paths=[str(Path(headgate.__file__).parent)],
-            pip_requirements=[
-                f"{name}=={version(name)}" for name in ("mlflow", "polars", "pyarrow", "onnxruntime", "safetensors")
-            ],
+            model_config={"run": run_id, "bundle": bundle_id(bundle)},
+            pip_requirements=_requirements(),
             signature=signature,
         )
     return info.model_uri, info.model_id
+
+
+def _requirements() -> list[str]:
+    """Headgate and what it asks for, each as it is installed here."""
+    from importlib.metadata import requires, version
+
+    from packaging.requirements import Requirement
+
+    asked = [Requirement(line) for line in ("headgate", *(requires("headgate") or ()))]
+    there = [one for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
+    extras = [f"[{','.join(sorted(one.extras))}]" if one.extras else "" for one in there]
+    return [f"{one.name}{more}=={version(one.name)}" for one, more in zip(there, extras, strict=True)]

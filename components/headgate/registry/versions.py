@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
-from headgate.registry import bundles, databases
+from headgate.registry import bundles, databases, parts
 from headgate.servers import tracking_uri
 from headgate.settings import Settings
 
@@ -181,28 +181,36 @@ def without_stage_warnings() -> Iterator[None]:
 
 def fetch(version: Version, settings: Settings) -> Path:
     """The version's verified bundle on this disk, from the cache or the registry's artifacts."""
-    target = settings.bundles / (version.bundle or f"{version.domain}-{version.number}")
+    return fetch_bundle(version.run_id, version.bundle, settings, f"{version.domain} version {version.number}")
+
+
+def fetch_bundle(run_id: str, bundle: str, settings: Settings, what: str) -> Path:
+    """The verified bundle with the id `bundle` that a run logged, for `what`; asks the registry that MLflow is set to.
+
+    Raises HeadgateError where it cannot be fetched, or is not what was registered.
+    """
+    target = settings.bundles / (bundle or run_id)
     if target.exists():
         try:
-            bundles.verify(target, version.bundle or None)
+            bundles.verify(target, bundle or None)
             return target
         except HeadgateError:
             pass  # a damaged cache is fetched again
-    from mlflow.artifacts import download_artifacts
+    import mlflow
 
     with atomic_folder(target) as draft:
         scratch = draft / ".download"
         scratch.mkdir()
         try:
-            download_artifacts(f"runs:/{version.run_id}/bundle", dst_path=str(scratch))
+            mlflow.artifacts.download_artifacts(f"runs:/{run_id}/bundle", dst_path=str(scratch))
         except Exception as error:
             raise HeadgateError(
-                f"The bundle of {version.domain} version {version.number} could not be fetched "
-                f"({type(error).__name__}: {str(error)[:200]})."
+                f"The bundle of {what} could not be fetched ({type(error).__name__}: {str(error)[:200]})."
             ) from error
         for path in (scratch / "bundle").iterdir():
             path.rename(draft / path.name)
         (scratch / "bundle").rmdir()
         scratch.rmdir()
-        bundles.verify(draft, version.bundle or None)
+        parts.bring(mlflow.MlflowClient(), settings, draft, bundle or None)
+        bundles.verify(draft, bundle or None)
     return target

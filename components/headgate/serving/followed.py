@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headgate.contract.slots import Canary, Loaded, Slots
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, in_a_line
 from headgate.files import read_json, write_json
 from headgate.registry import bundles, versions
 from headgate.registry.aliases import Aliases
@@ -68,7 +68,7 @@ class Followed:
                     self._swap(loaded)
             except Exception as error:
                 self._failed[versions.CHAMPION] = (number, self._clock() + PATIENCE)
-                self._say(f"Version {number} is {versions.CHAMPION} but not served: {words(error)}")
+                self._say(f"Version {number} is {versions.CHAMPION} but not served: {in_a_line(error)}")
             else:
                 self._settle(number)
         challenger = self._warm.get(aliases.of(versions.CHALLENGER) or 0)
@@ -87,7 +87,7 @@ class Followed:
                 self._load(registry, number)
             except Exception as error:
                 self._failed[alias] = (number, self._clock() + PATIENCE)
-                log.warning("%s: version %d, %s, is not kept warm: %s", self.name, number, alias, words(error))
+                log.warning("%s: version %d, %s, is not kept warm: %s", self.name, number, alias, in_a_line(error))
             return True
         return False
 
@@ -101,7 +101,7 @@ class Followed:
                 self._swap(_load(self.domain, last["version"], folder))
             except Exception as error:
                 self._failed["memory"] = (None, self._clock() + PATIENCE)
-                log.error("%s: what was served last cannot be loaded: %s", self.name, words(error))
+                log.error("%s: what was served last cannot be loaded: %s", self.name, in_a_line(error))
         loaded = self._slots.champion(self.name)
         goes_on = f"Version {loaded.version} goes on deciding" if loaded else "Nothing is loaded"
         self._say(f"{goes_on}, not following the registry: {why}")
@@ -175,9 +175,3 @@ def _load(domain: "Domain", number: int, bundle: Path) -> Loaded:
     predictor = domain.load(bundle)
     agrees(bundle, predictor)
     return Loaded(domain.name, number, bundles.bundle_id(bundle), predictor, datetime.now(UTC))
-
-
-def words(error: Exception) -> str:
-    """One line about `error`."""
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, HeadgateError) else f"{type(error).__name__}: {text}"

@@ -14,12 +14,12 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from headgate.contract.slots import Slots
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, in_a_line
 from headgate.registry import versions
 from headgate.registry.aliases import Aliases, read_aliases
 from headgate.registry.ledger import Ledger
 from headgate.registry.ledger_state import state_of
-from headgate.serving.followed import Followed, words
+from headgate.serving.followed import Followed
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Follower:
         except Exception as error:
             self._registry = None
             for one in self._followed:
-                one.do_without_registry(words(error))
+                one.do_without_registry(in_a_line(error))
             return
         for one in self._followed:
             one.follow(self._registry, found.get(one.name, Aliases({}, 0.0)))
