@@ -27,12 +27,12 @@ from headgate.domain import Domain, Request, get_domain
 from headgate.errors import DataRefused, HeadgateError
 from headgate.gate.judge import judge_candidate
 from headgate.gate.matured import worsened
+from headgate.gate.promotion import waits
 from headgate.orchestration.due import days_due
 from headgate.orchestration.outcome import Outcome, begin, days_judged, step
 from headgate.registry import changes, registrar, versions
 from headgate.registry import register as registers
 from headgate.registry.ledger import Ledger
-from headgate.registry.ledger_state import is_rollback
 from headgate.registry.registrar import Decides
 
 #: Who acts, for the ledger.
@@ -229,24 +229,16 @@ def promote(here: settings.Settings, domain: Domain, version: versions.Version, 
         changes.record_verdict(ledger, version, verdict.ruling, WHO, verdict.reasons)
         if verdict.ruling == "refused":
             return "refused", ""
+        asks = bool(domain.limits.shadow_decisions)
+        shadow = shadow_check(here, domain, str(version.number)) if asks else None  # before the lease: it takes long
         with changes.change_session(registry, ledger, domain.name) as at:
             registrar.reconcile(at)  # a person's move since the run began comes first
             now = at.ledger_state()
             if now.champion == version.number:
                 return "promoted", ""
-            waits = "" if verdict.ruling == "passed" else "The gate asks for a reviewer."
-            if domain.limits.shadow_decisions:
-                shadowed = shadow_check(here, domain, str(version.number))
-                waits = waits or ("" if shadowed.outcome == "passed" else shadowed.sentence)
-            if domain.promotion == "review":
-                waits = f"A reviewer promotes {domain.name}."
-            if is_rollback(now.line, version.number):
-                waits = f"Version {now.champion}, which is newer, decides already."
-            if held := now.held():
-                waits = f"{domain.name} is held by {held.who} ({held.why}): `headgate release {domain.name}` ends that."
-            if waits:
-                changes.challenge(at, version, who=WHO, why=waits)
-                return "review", waits
+            if why := waits(domain, version.number, verdict, now, shadow):
+                changes.challenge(at, version, who=WHO, why=why)
+                return "review", why
             changes.make_champion(at, version, who=WHO, why="Every check of the gate that could be judged passed.")
             return "promoted", ""
 

@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from headgate.contract.checks import Verdict
 from headgate.contract.limits import Comparison, Limits, Metric
 from headgate.contract.outcomes import Outcomes
 from headgate.gate.change import ROWS, check_change
 from headgate.gate.compare import UNITS, compare_to_champion
 
-METRIC = Metric("hit", "Hit rate", +1, "user", 0.0)
+METRIC = Metric("hit", "Hit rate", +1, "user", 0.0, share=True)
 LIMITS = Limits(comparisons=(Comparison("hit", margin=0.03, slice_margin=0.02),), latency_ratio=3.0)
 
 
@@ -59,6 +60,24 @@ def test_too_few_units_show_nothing_and_so_fail(tmp_path: Path) -> None:
     one = _evaluation(tmp_path / "a", {"x": 0.5}, users=12, seed=1)
     two = _evaluation(tmp_path / "b", {"x": 0.5}, users=12, seed=2, luck=9)
     assert _outcomes(one, two)["model: hit"] == "failed"
+
+
+def test_fewer_units_than_the_limit_are_left_to_a_person(tmp_path: Path) -> None:
+    one = _evaluation(tmp_path / "a", {"x": 0.5}, users=7, seed=1)
+    overall, slices = compare_to_champion(one, one, [METRIC], LIMITS)
+    assert (overall.outcome, overall.consequence, overall.measured) == ("failed", "review", "7 units")
+    assert overall.sentence == (
+        "Hit rate can be compared with the champion's on 7 units only (user), and fewer than 8 show nothing: "
+        "look at them one by one, or bring more test rows."
+    )
+    assert Verdict((overall, slices)).ruling == "review"
+
+
+def test_no_harm_seen_in_eight_units_shows_nothing(tmp_path: Path) -> None:
+    one = _evaluation(tmp_path / "a", {"x": 0.5}, users=8, seed=1)
+    overall = compare_to_champion(one, one, [METRIC], LIMITS)[0]
+    assert (overall.outcome, overall.consequence) == ("failed", "refuse")
+    assert "is not shown to be as good" in overall.sentence
 
 
 def test_harm_in_one_slice_is_refused_though_all_is_well(tmp_path: Path) -> None:

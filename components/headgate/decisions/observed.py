@@ -70,7 +70,8 @@ class LiveScorecard:
         lines.append(f"{'metric':<18} {'value':>8}  interval")
         for line in self.scorecard:
             if line["slice"] == "all" and line["value"] is not None:
-                lines.append(f"{line['metric']:<18} {line['value']:>8.4f}  [{line['low']:.4f}, {line['high']:.4f}]")
+                interval = "" if line["low"] is None else f"  [{line['low']:.4f}, {line['high']:.4f}]"
+                lines.append(f"{line['metric']:<18} {line['value']:>8.4f}{interval}")
         return "\n".join(lines)
 
 

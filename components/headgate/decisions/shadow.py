@@ -155,7 +155,7 @@ def _sum(tables: list[pl.DataFrame]) -> pl.DataFrame:
 def _line(name: str, units: pl.DataFrame) -> Line:
     value = {column: units[column].cast(pl.Float64).to_numpy() for column in _SUMS}
     total = {column: int(units[column].sum()) for column in _SUMS}
-    apart = difference(value["would"], value["decisions"], value["adverse"], value["decisions"])
+    apart = difference(value["would"], value["decisions"], value["adverse"], value["decisions"], share=True)
     low, high = apart.interval(0.95)
     harmed = ratio(value["good_newly"], value["good"], share=True)
     return Line(

@@ -49,8 +49,7 @@ def _difference(pairs: pl.DataFrame, metric: Metric, slice_name: str) -> Differe
     columns = [rows[n].to_numpy() for n in ("numerator", "denominator", "numerator_champion", "denominator_champion")]
     if not columns[1].sum() > 0 or not columns[3].sum() > 0:
         return None
-    found = difference(*columns)
-    return Difference(found.value * metric.direction, found.error, found.differing)  # more is better from here on
+    return difference(*columns, share=metric.share).turned(metric.direction)  # more is better from here on
 
 
 def _overall(pairs: pl.DataFrame, metric: Metric, c: Comparison, confidence: float) -> Check:
@@ -59,6 +58,13 @@ def _overall(pairs: pl.DataFrame, metric: Metric, c: Comparison, confidence: flo
     if found is None:
         sentence = f"No test row has a {metric.title}, so it cannot be compared with the champion's."
         return Check("model", c.metric, "failed", "refuse", "–", demanded, sentence)
+    if found.units < c.least_units:
+        units = f"{found.units} unit{'s' if found.units > 1 else ''}"
+        sentence = (
+            f"{metric.title} can be compared with the champion's on {units} only ({metric.unit}), and fewer than "
+            f"{c.least_units} show nothing: look at them one by one, or bring more test rows."
+        )
+        return Check("model", c.metric, "failed", "review", units, f"≥ {c.least_units} units", sentence)
     low, high = found.interval(confidence)
     measured = f"{found.value:+.4f} [{low:+.4f}, {high:+.4f}]"
     better = "better" if found.value >= 0 else "worse"

@@ -1,23 +1,35 @@
 """Ratios of sums over units, with intervals that know that the rows of one unit belong together.
 
 Every metric of a scorecard is ``Σ numerator / Σ denominator`` over units (users, items, series × origin). Standard
-errors are those of the linearised ratio over whole units (Cochran, Sampling Techniques, 1977, section 2.11), which is
-the cluster-robust error; for shares the interval is Wilson's at the effective number of rows that this error implies.
+errors are the jackknife's, which leaves out a whole unit at a time: the cluster-robust error of the linearised ratio
+(Cochran, Sampling Techniques, 1977, section 2.11), and honest where units are few or one of them is large (Bell and
+McCaffrey, Survey Methodology 28, 2002). Quantiles are Student's, with the degrees of freedom of the units.
+
+An error that is estimated from units of which few tell anything is too small. So a share's interval is Wilson's at the
+effective number of rows that its error implies, which is no more than the number of units while few of them hold what
+is counted. A difference of shares that few units show is the adjusted one of Bonett and Price (J. Educational and
+Behavioral Statistics 37, 2012): as if two more units had been seen, one that is wholly better and one wholly worse.
 """
 
-from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
+from dataclasses import dataclass, replace
+from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
+
+#: Units that hold what is counted, or on which two versions differ, are few below this, and below half of all.
+FEW = 20
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, and how many units it rests on. NaN-free: `value` is None without a denominator."""
+    """A value with its interval, and how many units it rests on. NaN-free.
+
+    `value` is None without a denominator, `low` and `high` also where a single unit says nothing of the others.
+    """
 
     value: float | None
     low: float | None
@@ -25,53 +37,89 @@ class Estimate:
     units: int
 
 
+def student(confidence: float, units: int) -> float:
+    """Student's quantile of a two-sided interval over `units`, two at least."""
+    return float(stdtrit(max(units - 1, 1), 0.5 + confidence / 2))
+
+
 def ratio(numerator: Floats, denominator: Floats, *, share: bool, confidence: float = 0.95) -> Estimate:
     """The ratio over units, numerators and denominators [n]; `share` where it lies in [0, 1]."""
-    total = denominator.sum()
-    units = int((denominator > 0).sum())
-    if not total > 0:
+    counted = denominator > 0
+    numerator, denominator = numerator[counted], denominator[counted]
+    total, units = float(denominator.sum()), len(denominator)
+    if not units:
         return Estimate(None, None, None, 0)
-    value = float(numerator.sum() / total)
-    error = sqrt(float(((numerator - value * denominator) ** 2).sum())) / float(total)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    value = float(numerator.sum()) / total
+    t, error = student(confidence, units), _error(_influence(numerator, denominator))
+    if not share and units == 1:
+        return Estimate(value, None, None, 1)
     if not share:
-        return Estimate(value, value - z * error, value + z * error, units)
+        return Estimate(value, value - t * error, value + t * error, units)
     rows = value * (1 - value) / error**2 if error > 0 else float(units)
-    rows = min(rows, float(total))
-    centre = (value + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    half = z / (1 + z**2 / rows) * sqrt(value * (1 - value) / rows + z**2 / (4 * rows**2))
+    holding = min(int((numerator > 0).sum()), int((numerator < denominator).sum()))
+    rows = min(rows, float(units) if _few(holding, units) else total)
+    centre = (value + t**2 / (2 * rows)) / (1 + t**2 / rows)
+    half = t / (1 + t**2 / rows) * sqrt(value * (1 - value) / rows + t**2 / (4 * rows**2))
     return Estimate(value, max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value)), units)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A candidate's ratio minus the champion's on the same units."""
+    """A candidate's ratio minus the champion's on the same units.
+
+    `centre` is the interval's: `value`, or nearer to none where few units show it.
+    """
 
     value: float
+    centre: float
     error: float
+    freedom: int  # degrees of freedom that the error was estimated with
+    units: int
     differing: int  # units on which the two differ
 
+    def turned(self, direction: int) -> "Difference":
+        """The same where more is better, of a metric whose `direction` is +1 or −1."""
+        return replace(self, value=self.value * direction, centre=self.centre * direction)
+
     def interval(self, confidence: float) -> tuple[float, float]:
-        """The normal interval of the difference."""
-        z = NormalDist().inv_cdf(0.5 + confidence / 2)
-        return self.value - z * self.error, self.value + z * self.error
+        """The interval of the difference, by Student's t."""
+        reach = float(stdtrit(self.freedom, 0.5 + confidence / 2)) * self.error
+        return self.centre - reach, self.centre + reach
 
     def below(self, limit: float) -> float:
         """One-sided p-value of the claim that the difference lies below `limit`, against that it does not."""
         if self.error == 0:
-            return 0.0 if self.value < limit else 1.0
-        return NormalDist().cdf((self.value - limit) / self.error)
+            return 0.0 if self.centre < limit else 1.0
+        return float(stdtr(self.freedom, (self.centre - limit) / self.error))
 
 
 def difference(
-    numerator: Floats, denominator: Floats, other_numerator: Floats, other_denominator: Floats
+    numerator: Floats,
+    denominator: Floats,
+    other_numerator: Floats,
+    other_denominator: Floats,
+    *,
+    share: bool,
 ) -> Difference:
-    """The paired difference of two ratios over the same units [n]; both denominators must have a positive sum."""
-    total, other = float(denominator.sum()), float(other_denominator.sum())
-    mine, theirs = float(numerator.sum()) / total, float(other_numerator.sum()) / other
-    influence = (numerator - mine * denominator) / total - (other_numerator - theirs * other_denominator) / other
-    differing = int(((numerator != other_numerator) | (denominator != other_denominator)).sum())
-    return Difference(mine - theirs, sqrt(float((influence**2).sum())), differing)
+    """The paired difference of two ratios over the same units [n]; both denominators must have a positive sum.
+
+    A metric that is no `share` has no bounds, so what units that do not differ hide cannot be bounded either: its
+    degrees of freedom are those of the units that differ, and versions that agree to the last bit in all of them are
+    held to be equal.
+    """
+    counted = (denominator > 0) | (other_denominator > 0)
+    mine = np.stack([numerator, denominator])[:, counted]
+    theirs = np.stack([other_numerator, other_denominator])[:, counted]
+    value = float(mine[0].sum() / mine[1].sum() - theirs[0].sum() / theirs[1].sum())
+    units, differing = mine.shape[1], int((mine != theirs).any(axis=0).sum())
+    freedom = max((units if share else differing) - 1, 1)
+    if share and _few(differing, units):
+        one, other = mine[1].mean(), theirs[1].mean()
+        mine = np.column_stack([mine, [[one, 0.0], [one, one]]])
+        theirs = np.column_stack([theirs, [[0.0, other], [other, other]]])
+    centre = float(mine[0].sum() / mine[1].sum() - theirs[0].sum() / theirs[1].sum())
+    error = _error(_influence(*mine) - _influence(*theirs)) if differing or share else 0.0
+    return Difference(value, centre, error, freedom, units, differing)
 
 
 def holm(p: list[float], alpha: float) -> list[bool]:
@@ -82,3 +130,22 @@ def holm(p: list[float], alpha: float) -> list[bool]:
             break
         rejected[index] = True
     return rejected
+
+
+def _few(telling: int, units: int) -> bool:
+    """Whether so few of the units tell anything that the error which they give is too small."""
+    return telling < min(FEW, units / 2)
+
+
+def _influence(numerator: Floats, denominator: Floats) -> Floats:
+    """By how much the ratio falls as each of the units [n] is left out; without bound where nothing is left."""
+    total = denominator.sum()
+    residual = numerator - numerator.sum() / total * denominator
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(denominator < total, residual / (total - denominator), np.inf))
+
+
+def _error(influence: Floats) -> float:
+    """The jackknife's standard error: units [n] → a number, infinite for one unit."""
+    n = len(influence)
+    return sqrt((n - 1) / n * float((influence**2).sum())) if n > 1 else inf
