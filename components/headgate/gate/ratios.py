@@ -5,10 +5,11 @@ errors are the jackknife's, which leaves out a whole unit at a time: the cluster
 (Cochran, Sampling Techniques, 1977, section 2.11), and honest where units are few or one of them is large (Bell and
 McCaffrey, Survey Methodology 28, 2002). Quantiles are Student's, with the degrees of freedom of the units.
 
-An error that is estimated from units of which few tell anything is too small. So a share's interval is Wilson's at the
-effective number of rows that its error implies, which is no more than the number of units while few of them hold what
-is counted. A difference of shares that few units show is the adjusted one of Bonett and Price (J. Educational and
-Behavioral Statistics 37, 2012): as if two more units had been seen, one that is wholly better and one wholly worse.
+A share's interval is Wilson's at the effective number of rows that its error implies. An error that is estimated from
+units of which few tell anything is too small, so a share that few units hold anything of has the exact interval, with
+units for rows (after Korn and Graubard, Survey Methodology 24, 1998), and a difference of shares that few units show
+has the interval of Bonett and Price (J. Educational and Behavioral Statistics 37, 2012): as if two more units had been
+seen, one that is wholly better and one that is wholly worse.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -57,10 +58,11 @@ def ratio(numerator: Floats, denominator: Floats, *, share: bool, confidence: fl
         return Estimate(value, value - t * error, value + t * error, units)
     rows = value * (1 - value) / error**2 if error > 0 else float(units)
     holding = min(int((numerator > 0).sum()), int((numerator < denominator).sum()))
-    rows = min(rows, float(units) if _few(holding, units) else total)
-    centre = (value + t**2 / (2 * rows)) / (1 + t**2 / rows)
-    half = t / (1 + t**2 / rows) * sqrt(value * (1 - value) / rows + t**2 / (4 * rows**2))
-    return Estimate(value, max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value)), units)
+    if _few(holding, units):
+        low, high = _exact(value, min(rows, float(units)), confidence)
+    else:
+        low, high = _wilson(value, min(rows, total), t)
+    return Estimate(value, max(0.0, min(low, value)), min(1.0, max(high, value)), units)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def difference(
         mine = np.column_stack([mine, [[one, 0.0], [one, one]]])
         theirs = np.column_stack([theirs, [[0.0, other], [other, other]]])
     centre = float(mine[0].sum() / mine[1].sum() - theirs[0].sum() / theirs[1].sum())
-    error = _error(_influence(*mine) - _influence(*theirs)) if differing or share else 0.0
+    with np.errstate(invalid="ignore"):  # a single unit has no error that could be known
+        error = _error(_influence(*mine) - _influence(*theirs)) if differing or share else 0.0
     return Difference(value, centre, error, freedom, units, differing)
 
 
@@ -135,6 +138,20 @@ def holm(p: list[float], alpha: float) -> list[bool]:
 def _few(telling: int, units: int) -> bool:
     """Whether so few of the units tell anything that the error which they give is too small."""
     return telling < min(FEW, units / 2)
+
+
+def _wilson(value: float, rows: float, t: float) -> tuple[float, float]:
+    """The score interval (Wilson, 1927) of a share of `rows`, at the quantile `t`."""
+    centre = (value + t**2 / (2 * rows)) / (1 + t**2 / rows)
+    half = t / (1 + t**2 / rows) * sqrt(value * (1 - value) / rows + t**2 / (4 * rows**2))
+    return centre - half, centre + half
+
+
+def _exact(value: float, rows: float, confidence: float) -> tuple[float, float]:
+    """The exact binomial interval (Clopper and Pearson, 1934) of a share of `rows`, which need not be whole."""
+    seen, tail = value * rows, (1 - confidence) / 2
+    low = float(betaincinv(seen, rows - seen + 1, tail)) if seen > 0 else 0.0
+    return low, float(betaincinv(seen + 1, rows - seen, 1 - tail)) if seen < rows else 1.0
 
 
 def _influence(numerator: Floats, denominator: Floats) -> Floats:
