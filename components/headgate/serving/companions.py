@@ -11,8 +11,8 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from headgate.contract.companions import Companion, Companions, InForce
+from headgate.errors import in_a_line
 from headgate.serving import metrics
-from headgate.serving.followed import words
 from headgate.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class CompanionFollower:
                 held = InForce(companion.name, identity, value, datetime.now(UTC))
         except Exception as error:
             goes_on = f"{companion.title} {before.id} stays in force" if before else f"No {companion.title} is in force"
-            self._report(domain, companion, f"{goes_on}: {words(error)}")
+            self._report(domain, companion, f"{goes_on}: {in_a_line(error)}")
             return before
         self._report(domain, companion, None)
         if held is not before:
