@@ -3,7 +3,7 @@
     python benchmarks/capacity.py [--only worldcup|series|weekly|bands|moved|hierarchy|scale] [--work FOLDER] [--out FILE]
 
 Real series lie in ../shared/data/capacity. Every section writes its part of the report to the work folder, so that
-sections can be measured one at a time. How opinions are mixed is chosen on origins before the test; nothing of the
+sections can be measured one at a time. How level models are mixed is chosen on origins before the test; nothing of the
 test is seen before it is scored. CPU seconds are of the process and its children (Prophet has one).
 """
 

@@ -28,7 +28,7 @@ from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.ensemble import ensemble_weights
 from headgate.domains.capacity.model.fit import fit_batch
 from headgate.domains.capacity.model.histories import History
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin
 from headgate.domains.capacity.model.series_model import FLAT, mixed
 from headgate.domains.capacity.simulated.simulator import simulate, truth_folder
@@ -76,8 +76,8 @@ def forecast(history: History, times: NDArray[np.int64]) -> Floats:
         np.concatenate([errors for errors, _ in told]), np.concatenate([volume for _, volume in told])
     )
     counts = weights[:, 0] > 0
-    counts[OPINIONS.index(FLAT)] = True
-    wanted = tuple(name for name, count in zip(OPINIONS, counts, strict=True) if count)
+    counts[LEVEL_MODELS.index(FLAT)] = True
+    wanted = tuple(name for name, count in zip(LEVEL_MODELS, counts, strict=True) if count)
     model = mixed(
         fit_batch(history.known(history.until), periods=AHEAD + 1, wanted=wanted), weights[counts], AHEAD * DAY
     )

@@ -3,7 +3,7 @@
     make worldcup        (python benchmarks/worldcup.py [--data FOLDER] [--out FILE])
 
 Learns from the requests per minute up to 25 June and the calendar of all matches, which was known in advance. How the
-opinions on the level are mixed, and how wide the bands are, is taken from origins inside those data.
+level models are mixed, and how wide the bands are, is taken from origins inside those data.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.model.fit import fit_batch
 from headgate.domains.capacity.model.histories import History
 from headgate.domains.capacity.model.intervals import certified, noise
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin
 from headgate.domains.capacity.model.series_model import FLAT, Model, mixed
 from headgate.files import atomic_file
@@ -72,7 +72,7 @@ def origins(history: History) -> list[Origin]:
 
 
 def weigh(history: History) -> NDArray[np.float64]:
-    """The weights [K, 1] of the opinions, from all origins."""
+    """The weights [K, 1] of the level models, from all origins."""
     found = [level_errors(history, try_out(history, origin)[0], origin) for origin in origins(history)]
     return ensemble_weights(
         np.concatenate([errors for errors, _ in found]), np.concatenate([volume for _, volume in found])
@@ -82,8 +82,8 @@ def weigh(history: History) -> NDArray[np.float64]:
 def fitted(history: History, weights: NDArray[np.float64]) -> Model:
     """The model of all that the data hold."""
     counts = weights[:, 0] > 0
-    counts[OPINIONS.index(FLAT)] = True
-    wanted = tuple(name for name, count in zip(OPINIONS, counts, strict=True) if count)
+    counts[LEVEL_MODELS.index(FLAT)] = True
+    wanted = tuple(name for name, count in zip(LEVEL_MODELS, counts, strict=True) if count)
     return mixed(
         fit_batch(history.known(history.until), periods=DAYS + 1, wanted=wanted),
         weights[counts],

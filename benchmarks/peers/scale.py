@@ -12,7 +12,7 @@ import numpy as np
 from headgate.domains.capacity.data.raw import Series
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.histories import History
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.stages.train import fit_all, weigh
 
 WEEKS, AHEAD, SIZES = 8, 90, (10, 100, 300, 1000)
@@ -35,7 +35,7 @@ def report() -> str:
     slope = np.polyfit(np.log(SIZES[1:]), np.log([row[1] for row in rows[1:]]), 1)[0]
     return f"""## Many services
 
-{WEEKS} weeks per minute, then {AHEAD} days per minute for every service, written to disk in single precision; opinions are
+{WEEKS} weeks per minute, then {AHEAD} days per minute for every service, written to disk in single precision; level models are
 weighed on a sample of 64. Each size is a process of its own on 2 cores.
 
 | services | weighed and fitted, s | and forecast, s | CPU s | peak memory, MiB |
@@ -95,5 +95,5 @@ def _plot(seconds: list[float], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    assert len(OPINIONS) > 0
+    assert len(LEVEL_MODELS) > 0
     main(int(sys.argv[1]))

@@ -4,7 +4,7 @@ import numpy as np
 
 from headgate.domains.capacity.model.backtest import against, try_out
 from headgate.domains.capacity.model.histories import History
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin
 from headgate.domains.capacity.model.series_model import mixed
 from headgate.domains.capacity.stages.train import fit_all, weigh
@@ -44,7 +44,7 @@ def _one(name: str, history: History, days: int, step: int) -> str:
     actual = tried.actual[:, 0].astype(float)
     seen = history.actual()[:cut, 0].astype(float)
     everything = try_out(history, origin)[0]
-    alone = np.zeros((len(OPINIONS), 1))
+    alone = np.zeros((len(LEVEL_MODELS), 1))
     alone[0] = 1
     linear = against(history, mixed(everything, alone), origin, tried.events).forecast[:, 0]
     start = cpu()

@@ -5,7 +5,7 @@ import numpy as np
 from headgate.domains.capacity.model.backtest import against, level_errors, try_out
 from headgate.domains.capacity.model.ensemble import ensemble_weights
 from headgate.domains.capacity.model.intervals import certified, noise
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin
 from headgate.domains.capacity.model.series_model import mixed
 from peers import data
@@ -31,7 +31,7 @@ def report() -> str:
 
 150 series, the last {WEEKS} weeks of each forecast from the weeks before; WAPE, mean and median over series, and the
 paired difference of the mean (bootstrap over series). Theta and ETS without a season, which is their better setting.
-Opinions are mixed by an origin two years before. The history that is learned from was chosen without the test, on the
+Level models are mixed by an origin two years before. The history that is learned from was chosen without the test, on the
 data before it ({windows}; the newest 8 years are used).
 
 | model | mean | median | Headgate minus it |
@@ -63,7 +63,7 @@ def _accuracy(newest: int, cut: int, *, rivals: bool) -> tuple[dict[str, np.ndar
         said = {"Headgate": against(history, mixed(fitted, weights[:, at : at + S]), test, ()).forecast}
         at += S
         if rivals:
-            alone = np.zeros((len(OPINIONS), S))
+            alone = np.zeros((len(LEVEL_MODELS), S))
             alone[0] = 1
             said["linear"] = against(history, mixed(fitted, alone), test, ()).forecast
             seen = history.values[:-WEEKS].astype(float)
@@ -94,7 +94,7 @@ def _bands() -> str:
     for history in data.weeklies(8 * 52 + 2 * WEEKS):
         if len(history.times) < 3.5 * WEEKS + 60:
             continue
-        even = np.full((len(OPINIONS), len(history.series)), 0.0)
+        even = np.full((len(LEVEL_MODELS), len(history.series)), 0.0)
         even[1], even[4] = 0.5, 0.5
         for number, stretch in ((3.5, tuned), (2.5, certifying), (2, certifying), (1, tests)):
             origin = Origin("test", history.until - int(number * WEEKS) * history.step, WEEKS)

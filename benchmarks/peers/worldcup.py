@@ -67,7 +67,7 @@ def report() -> str:
     return f"""## World Cup 98, per minute
 
 Learned from 30 April 1998 on, with the calendar of matches, at origins inside the data; a match lasts {job.MATCH / timedelta(minutes=1):.0f} minutes.
-How opinions are mixed at an origin comes from the origins before it (evenly at the first). Prophet: log, flexible day,
+How level models are mixed at an origin comes from the origins before it (evenly at the first). Prophet: log, flexible day,
 each kind of event as two regressors (is it on; how many begin that day), without its simulated intervals.
 
 | origin | WAPE minute | WAPE hour | peak's time off, min (median) | Prophet: minute | hour | peak's time |

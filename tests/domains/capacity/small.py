@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
-#: Opinions that need no Prophet, for tests of what all have in common.
+#: Level models that need no Prophet, for tests of what all have in common.
 QUICK = ("regression", "recent", "growth")
 
 

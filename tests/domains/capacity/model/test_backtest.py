@@ -12,7 +12,7 @@ from headgate.domains.capacity.data.raw import write_series
 from headgate.domains.capacity.model.backtest import LEAST, MOST, origins, roles, try_all, try_out
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.histories import History, load
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 
 from .. import small
 from ..small import QUICK, at, event, history, mask, noisy, one, span
@@ -21,8 +21,8 @@ TIMES = span("2026-01-05", "2026-02-09", 3600)
 VALUES = np.stack([noisy(small.load(TIMES), 1), noisy(small.load(TIMES, size=50.0), 2)], axis=1)
 SALES = (event("2026-01-14", "2026-01-15"), event("2026-02-04", "2026-02-05"))
 
-#: Weights of opinions that need no Prophet.
-WEIGHTS = np.repeat(np.array([[1.0 if name in QUICK else 0.0] for name in OPINIONS]) / len(QUICK), 2, axis=1)
+#: Weights of level models that need no Prophet.
+WEIGHTS = np.repeat(np.array([[1.0 if name in QUICK else 0.0] for name in LEVEL_MODELS]) / len(QUICK), 2, axis=1)
 
 
 def past(**changed: object) -> History:

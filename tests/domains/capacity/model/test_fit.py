@@ -235,7 +235,7 @@ def test_weights_are_even_without_evidence() -> None:
     assert found == pytest.approx(0.25)
 
 
-def test_weights_pick_the_better_opinion() -> None:
+def test_weights_pick_the_better_level_model() -> None:
     random = np.random.default_rng(0)
     errors = np.stack([random.normal(0.5, 0.1, (60, 2)), random.normal(0, 0.02, (60, 2))], axis=1)
     found = ensemble_weights(errors, np.ones((60, 2)))

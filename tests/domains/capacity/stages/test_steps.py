@@ -13,7 +13,7 @@ from headgate import stages
 from headgate.domain import Request, get_domain
 from headgate.domains.capacity.limits import METRICS
 from headgate.domains.capacity.model import series_model as models
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin, OriginForecast
 from headgate.domains.capacity.simulated.simulator import simulate
 from headgate.domains.capacity.stages.batch import decide, score
@@ -73,7 +73,7 @@ def test_the_training_record_tells_weights_origins_and_noise(load_work: Path) ->
     (told,) = read_json(load_work / "train" / "training.json")
     assert told["series"] == NAMES
     for name in NAMES:
-        assert tuple(told["weights"][name]) == tuple(sorted(OPINIONS))
+        assert tuple(told["weights"][name]) == tuple(sorted(LEVEL_MODELS))
         assert sum(told["weights"][name].values()) == pytest.approx(1)
         assert 0 < told["noise"]["900"][name]["sigma"] < 1
     assert {origin["role"] for origin in told["origins"]} == {"tune", "certify", "test"}

@@ -20,7 +20,7 @@ from headgate.domains.capacity.model.design import fast, slow
 from headgate.domains.capacity.model.event_transfer import share_kinds
 from headgate.domains.capacity.model.fit import Fitted, chunks, fit_batch
 from headgate.domains.capacity.model.histories import History
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin, OriginForecast, Role
 from headgate.domains.capacity.model.series_model import Model, mixed
 
@@ -60,10 +60,12 @@ def reach(history: History) -> int:
 def try_out(history: History, origin: Origin, weights: Floats | None = None) -> tuple[Fitted, Model, OriginForecast]:
     """Fit what was known at `origin`, mix by `weights` [K, S] (evenly if None), and forecast."""
     batch = history.known(origin.instant)
-    wanted = OPINIONS if weights is None else tuple(n for n, w in zip(OPINIONS, weights, strict=True) if w.any())
+    wanted = (
+        LEVEL_MODELS if weights is None else tuple(n for n, w in zip(LEVEL_MODELS, weights, strict=True) if w.any())
+    )
     fitted = fit_batch(batch, periods=origin.ahead + 1, wanted=wanted)
-    chosen = np.full((len(OPINIONS), len(history.series)), 1 / len(OPINIONS)) if weights is None else weights
-    used = chosen[[OPINIONS.index(name) for name in wanted]]
+    chosen = np.full((len(LEVEL_MODELS), len(history.series)), 1 / len(LEVEL_MODELS)) if weights is None else weights
+    used = chosen[[LEVEL_MODELS.index(name) for name in wanted]]
     model = lend(mixed(fitted, used), fitted)
     return fitted, model, against(history, model, origin, batch.events)
 
@@ -99,9 +101,9 @@ def against(history: History, model: Model, origin: Origin, events: tuple[Event,
 
 
 def level_errors(history: History, fitted: Fitted, origin: Origin) -> tuple[Floats, Floats]:
-    """How wrong each opinion was on the log level, [T, K, S], and what each period was worth, [T, S].
+    """How wrong each level model was on the log level, [T, K, S], and what each period was worth, [T, S].
 
-    An opinion on a period is held against what was seen of it, over the same steps.
+    A level model of a period is held against what was seen of it, over the same steps.
     """
     low, high = np.searchsorted(history.times, (origin.instant, origin.instant + origin.ahead * fitted.every * DAY))
     times, actual = history.times[low:high], history.actual()[low:high]
@@ -120,7 +122,7 @@ def level_errors(history: History, fitted: Fitted, origin: Origin) -> tuple[Floa
     )
     columns = slow(fitted.design, fitted.dates, events)
     slow_events = columns.X[:, columns.of("event")]
-    said = np.stack([opinion.level(slow_events)[row[starts]] for opinion in fitted.opinions.values()], axis=1)
+    said = np.stack([one.level(slow_events)[row[starts]] for one in fitted.level_models.values()], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = np.where((seen > 0) & (usual > 0), np.log(seen) - np.log(usual), np.nan)
     return level[:, None, :] - said, seen

@@ -1,7 +1,7 @@
 """The columns of a regression: level, trend, week, year, clock, and each kind of event, on the local clock.
 
 *Slow* columns change with the local day and say how large a day is, *fast* ones say how a day runs. A trend never runs
-on past the last known day: growth is an opinion of its own, see `opinions`.
+on past the last known day: growth is a level model of its own, see `levels`.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""How much each opinion on the level counts: what would have been least wrong at earlier origins.
+"""How much each level model counts: what would have been least wrong at earlier origins.
 
-Few origins show little about one series, and an average of opinions beats the winner of the last round. So the weights
-that all series share are held towards even ones, and each series' own towards the shared ones.
+Few origins show little about one series, and an average of level models beats the winner of the last round. So the
+weights that all series share are held towards even ones, and each series' own towards the shared ones.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from headgate.calibration.budget import cvxpy
 
 Floats = NDArray[np.float64]
 
-#: How strongly, as a multiple of the opinions' mean absolute error (divided by √S for the weights of S series).
+#: How strongly, as a multiple of the level models' mean absolute error (divided by √S for the weights of S series).
 HELD = 0.5
 
-#: An opinion that counts less is not worth forming.
+#: A level model that counts less is not worth forming.
 LEAST = 0.02
 
 #: A log error counts at most this much: one day that went wrong by more says nothing of the others.
@@ -42,8 +42,8 @@ def shared(errors: Floats, volume: Floats) -> Floats:
 def weights(errors: Floats, volume: Floats, towards: Floats, held: float) -> Floats:
     """Weights [K] that minimise ``Σ volume · |errors @ w|`` plus a pull towards others.
 
-    `errors` [m, K] are log level minus each opinion; with `volume` [m] as what the level was worth, the sum is about
-    the absolute error of the forecast itself. Rows with a NaN are left out; without any, the answer is `towards`.
+    `errors` [m, K] are log level minus each level model; with `volume` [m] as what the level was worth, the sum is
+    about the absolute error of the forecast itself. Rows with a NaN are left out; without any, the answer is `towards`.
     """
     cp = cvxpy()
     known = np.isfinite(errors).all(axis=1) & np.isfinite(volume) & (volume > 0)

@@ -1,10 +1,10 @@
-"""Fit a batch of series that share a zone, a step and a calendar: how a day runs, and opinions on how large it will be.
+"""Fit a batch of series that share a zone, a step and a calendar: how a day runs, and how large it will be.
 
     log forecast(t) = trend(day) + season(day) + events(t) + clock(t)
 
 One gamma regression gives the course of the day and what events do to it (*fast*). What is left of a series after that
-is its *level*: one number a local day, or a week for weekly series. Opinions on the level differ in how the trend goes
-on; all are sums of the same parts, so a mixture of opinions is such a sum again and explains itself.
+is its *level*: one number a local day, or a week for weekly series. Level models differ in how the trend goes
+on; all are sums of the same parts, so a mixture of level models is such a sum again and explains itself.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from headgate.domains.capacity.model.clock import DAY, local_days
 from headgate.domains.capacity.model.design import Design, fast, plan, slow
 from headgate.domains.capacity.model.event_features import breaks
 from headgate.domains.capacity.model.glm import CHUNK, FAINT, Gram
-from headgate.domains.capacity.model.levels import OPINIONS, LevelModel, form
+from headgate.domains.capacity.model.levels import LEVEL_MODELS, LevelModel, form
 from headgate.domains.capacity.model.outliers import Outlier, find
 
 Floats = NDArray[np.float64]
@@ -46,14 +46,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A batch, fitted: the fast part, and the opinions on the level from the first period to the horizon."""
+    """A batch, fitted: the fast part, and the level models from the first period to the horizon."""
 
     series: tuple[Series, ...]
     design: Design
     dates: NDArray[np.int64]  # [T] the first local day of each period, horizon included
     known: int  # how many of them were seen
     level: Floats  # [T, S] log level as seen, NaN where it was not
-    opinions: dict[str, LevelModel]
+    level_models: dict[str, LevelModel]
     fast: Floats  # [f, S] coefficients of the fast columns
     blocks: tuple[Outlier, ...]  # what was left out as no season explains it; rows of `times`
     times: NDArray[np.int64]  # [n] epoch seconds of the steps that were fitted
@@ -64,8 +64,8 @@ class Fitted:
         return self.design.days
 
 
-def fit_batch(batch: Batch, *, periods: int, wanted: tuple[str, ...] = OPINIONS) -> Fitted:
-    """Fit `batch` and form the opinions `wanted` on its level, up to `periods` periods after its end."""
+def fit_batch(batch: Batch, *, periods: int, wanted: tuple[str, ...] = LEVEL_MODELS) -> Fitted:
+    """Fit `batch` and form the level models `wanted` on its level, up to `periods` periods after its end."""
     coarse = _coarsened(batch)
     days = local_days(coarse.times, batch.zone, batch.step)
     every = max(batch.step // DAY, 1)
@@ -91,8 +91,8 @@ def fit_batch(batch: Batch, *, periods: int, wanted: tuple[str, ...] = OPINIONS)
     slow_beta, fast_beta = np.split(beta, [slow_columns.X.shape[1]])
     level = _levels(coarse.values, fast_columns.X, fast_beta, row, len(dates))
     known = (last - first) // every
-    opinions = form(design, dates, known, level, slow_columns, slow_beta, declared, wanted)
-    return Fitted(batch.series, design, dates, known, level, opinions, fast_beta, blocks, coarse.times)
+    level_models = form(design, dates, known, level, slow_columns, slow_beta, declared, wanted)
+    return Fitted(batch.series, design, dates, known, level, level_models, fast_beta, blocks, coarse.times)
 
 
 def _outliers(batch: Batch, X: Floats, beta: Floats) -> tuple[Outlier, ...]:

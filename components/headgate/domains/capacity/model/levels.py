@@ -1,4 +1,4 @@
-"""Opinions on the level of series: they agree on season and events, and differ in how the trend goes on.
+"""Level models: they agree on season and events, and differ in how the trend goes on.
 
 - *regression*: the trend of the regression, flat from the last known period on;
 - *recent*: the same, moved to where the newest periods are;
@@ -19,7 +19,7 @@ from headgate.parallel import map_parallel
 
 Floats = NDArray[np.float64]
 
-OPINIONS = ("regression", "recent", "growth", "prophet", "prophet growth")
+LEVEL_MODELS = ("regression", "recent", "growth", "prophet", "prophet growth")
 
 #: By days a period: half-life of what the newest periods say, of a slope that goes on, and periods it is read from.
 RECENT = {1: 5.0, 7: 1.5}
@@ -53,7 +53,7 @@ def form(
     breaks: Sequence[int],
     wanted: Sequence[str],
 ) -> dict[str, LevelModel]:
-    """The opinions `wanted` on `level` [T, S], of which the first `known` periods were seen.
+    """The level models `wanted` on `level` [T, S], of which the first `known` periods were seen.
 
     `columns` are the slow columns [T, p] and `beta` [p, S] the regression's coefficients.
     """
@@ -75,7 +75,7 @@ def form(
     for name, growth in growths.items():
         if name in wanted:
             formed[name] = _by_prophet(design, dates, known, level, columns.X[:, events], breaks, growth, recent)
-    return {name: formed[name] for name in OPINIONS if name in wanted}
+    return {name: formed[name] for name in LEVEL_MODELS if name in wanted}
 
 
 def _by_prophet(
@@ -88,7 +88,7 @@ def _by_prophet(
     growth: prophet_level.Growth,
     otherwise: LevelModel,
 ) -> LevelModel:
-    """Prophet's opinion series by series, side by side; `otherwise` where a history is too short for one."""
+    """Prophet's level model, series by series, side by side; `otherwise` where a history is too short for one."""
 
     fit = partial(
         prophet_level.fit,

@@ -2,7 +2,7 @@
 
     log forecast(t) = trend(day) + season(day) + events(t) + clock(t)
 
-The opinions on the level are mixed into one trend, one season and one set of effects, so nothing of them is needed to
+The level models are mixed into one trend, one season and one set of effects, so nothing of them is needed to
 forecast, to explain, or to ask what would be if the calendar were another.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-#: The opinion that far horizons give way to.
+#: The level model that far horizons give way to.
 FLAT = "prophet"
 
 #: A log forecast never leaves the largest level that was seen by more than this: e⁵ is a factor of 148.
@@ -45,7 +45,7 @@ class Model:
     season: Floats  # [T, S]
     effects: Floats  # [r, S] of the slow columns of events
     fast: Floats  # [f, S]
-    weights: Floats  # [K, S] of the opinions
+    weights: Floats  # [K, S] of the level models
     roof: Floats  # [S] the highest log level that was seen
 
     @property
@@ -113,20 +113,20 @@ class Model:
 
 
 def mixed(fitted: "Fitted", weights: Floats, tested: int | None = None) -> Model:
-    """The model whose level is the mixture [K, S] of the opinions of `fitted`.
+    """The model whose level is the mixture [K, S] of the level models of `fitted`.
 
     Weights say how far ahead they were `tested`, in periods. Further ahead, where a trend is the main danger, they give
-    way to the flat opinion: twice as far ahead it counts for half, and so on.
+    way to the flat level model: twice as far ahead it counts for half, and so on.
     """
-    opinions = list(fitted.opinions.values())
+    level_models = list(fitted.level_models.values())
     trend, season, effects = (
         np.einsum("kts,ks->ts", np.stack(part), weights)
-        for part in zip(*((o.trend, o.season, o.effects) for o in opinions), strict=True)
+        for part in zip(*((o.trend, o.season, o.effects) for o in level_models), strict=True)
     )
-    if tested is not None and FLAT in fitted.opinions:
+    if tested is not None and FLAT in fitted.level_models:
         after = np.arange(len(fitted.dates)) - (fitted.known - 1)
         kept = np.clip(max(tested, 1) / np.maximum(after, 1), 0.0, 1.0)[:, None]
-        trend = kept * trend + (1 - kept) * fitted.opinions[FLAT].trend
+        trend = kept * trend + (1 - kept) * fitted.level_models[FLAT].trend
     seen = np.where(np.isfinite(fitted.level), fitted.level, -np.inf).max(axis=0)
     return Model(
         fitted.series, fitted.design, fitted.dates, fitted.known, trend, season, effects, fitted.fast, weights, seen

@@ -1,7 +1,7 @@
 """The evaluate step: what a version's recipe would have forecast at the test origin, and what it says of the future.
 
-A champion and a candidate are tried at the same origins on the same series: each brings the weights of its opinions and
-its intervals, both learn anew what was known at the origin. Beside them stand what a planner would do without a model.
+A champion and a candidate are tried at the same origins on the same series: each brings the weights of its level models
+and its intervals, both learn anew what was known at the origin. Beside them stand what a planner would do without a model.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.histories import History
 from headgate.domains.capacity.model.intervals import Bands, Noise, coarser
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.measures import absolute_error, inside
 from headgate.domains.capacity.model.origins import OriginForecast
 from headgate.domains.capacity.model.series_model import Model, grid
@@ -71,9 +71,9 @@ def step(bundle: Path, work: Path, out: Path) -> None:
 
 
 def _weights(forecaster: Forecaster, history: History) -> Floats:
-    """The version's weights of opinions [K, S] for the series of `history`; even for those it does not know."""
+    """The version's weights of level models [K, S] for the series of `history`; even for those it does not know."""
     known = {one.series: m.weights[:, i] for m in forecaster.models for i, one in enumerate(m.series)}
-    even = np.full(len(OPINIONS), 1 / len(OPINIONS))
+    even = np.full(len(LEVEL_MODELS), 1 / len(LEVEL_MODELS))
     return np.stack([known.get(one.series, even) for one in history.series], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""The train step: rolling origins weigh the opinions, and every series is fitted once more on all that is known."""
+"""The train step: rolling origins weigh the level models, and every series is fitted once more on all that is known."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,7 +19,7 @@ from headgate.domains.capacity.model.event_transfer import share_kinds
 from headgate.domains.capacity.model.fit import Fitted, fit_batch
 from headgate.domains.capacity.model.histories import History
 from headgate.domains.capacity.model.intervals import noise, steps
-from headgate.domains.capacity.model.levels import OPINIONS
+from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import OriginForecast
 from headgate.domains.capacity.model.series_model import FLAT, Model, mixed
 from headgate.errors import DataRefused
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 #: How far a model reaches, in periods: a year of days (per minute 180 are promised), two years of weeks.
 HORIZON = {1: 366, 7: 105}
 
-#: The opinions of at most so many series of a batch are tried at the origins that tune: Prophet takes its time.
+#: The level models of at most so many series of a batch are tried at the origins that tune: Prophet takes its time.
 MOST_WEIGHED = 64
 
 #: Weekly series are fitted on the newest so many periods, daily levels on all.
@@ -58,7 +58,7 @@ def train(work: Path, out: Path) -> None:
 
 
 def weigh(history: History, kept: Mapping[str, Floats] | None = None) -> Floats:
-    """The weights [K, S] of the opinions, from the origins that tune; those of series in `kept` [K] are kept.
+    """The weights [K, S] of the level models, from the origins that tune; those of series in `kept` [K] are kept.
 
     Of more than MOST_WEIGHED series a sample is weighed, and all share its weights.
     """
@@ -69,7 +69,7 @@ def weigh(history: History, kept: Mapping[str, Floats] | None = None) -> Floats:
         errors.append(found)
         volumes.append(volume)
     S = len(history.series)
-    weights = np.full((len(OPINIONS), S), 1 / len(OPINIONS))
+    weights = np.full((len(LEVEL_MODELS), S), 1 / len(LEVEL_MODELS))
     if errors and few is history:
         weights = ensemble_weights(np.concatenate(errors), np.concatenate(volumes))
     elif errors:
@@ -90,10 +90,10 @@ def _sampled(history: History) -> History:
 
 
 def fit_all(history: History, weights: Floats) -> tuple[Model, Fitted]:
-    """The model of all that is known of a history, its opinions mixed by `weights` [K, S]."""
+    """The model of all that is known of a history, its level models mixed by `weights` [K, S]."""
     counts = np.asarray(weights.any(axis=1))
-    counts[OPINIONS.index(FLAT)] = True  # far ahead it counts in any case
-    wanted = tuple(name for name, count in zip(OPINIONS, counts.tolist(), strict=True) if count)
+    counts[LEVEL_MODELS.index(FLAT)] = True  # far ahead it counts in any case
+    wanted = tuple(name for name, count in zip(LEVEL_MODELS, counts.tolist(), strict=True) if count)
     every = max(history.step // DAY, 1)
     fitted = fit_batch(history.known(history.until), periods=HORIZON[min(every, 7)], wanted=wanted)
     return lend(replace(mixed(fitted, weights[counts], reach(history)), weights=weights), fitted), fitted
@@ -107,7 +107,7 @@ def _facts(history: History, model: Model, fitted: Fitted, tried: list[OriginFor
         "step": history.step,
         "until": history.until,
         "weights": {
-            one.series: dict(zip(OPINIONS, model.weights[:, i].tolist(), strict=True))
+            one.series: dict(zip(LEVEL_MODELS, model.weights[:, i].tolist(), strict=True))
             for i, one in enumerate(model.series)
         },
         "origins": [asdict(origin) for origin in origins(history)],
