@@ -28,6 +28,6 @@ def settings(home: Path) -> Settings:
 def real_app(settings: Settings, domain: Domain, predictor: Any) -> Iterator[Starlette]:
     """The app of `domain`, in which `predictor` decides as version 1 and no registry is followed."""
     slots = Slots()
-    slots.crown(Loaded(domain.name, 1, "b" * 64, predictor, datetime.now(UTC)))
+    slots.set_champion(Loaded(domain.name, 1, "b" * 64, predictor, datetime.now(UTC)))
     with mock.patch.object(app, "Slots", return_value=slots), mock.patch.object(app, "Follower"):
         yield app.build([domain], settings)

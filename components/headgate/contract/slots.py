@@ -53,11 +53,11 @@ class Slots:
         """Why `domain` is not served, or not with what the registry says; None where all is well."""
         return self._problems.get(domain)
 
-    def crown(self, loaded: Loaded) -> None:
+    def set_champion(self, loaded: Loaded) -> None:
         """Let `loaded` decide for its domain from now on."""
         self._champions[loaded.domain] = loaded
 
-    def try_out(self, domain: str, canary: Canary | None) -> None:
+    def set_canary(self, domain: str, canary: Canary | None) -> None:
         """Let a challenger decide for a share of the units, or none any more."""
         if canary is None:
             self._canaries.pop(domain, None)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from headgate.contract.requests import Target
 from headgate.errors import HeadgateError
 from headgate.load.measured import DROPPED, GARBLED, LATE, LOST, Measured, view
-from headgate.load.timer import Alarm, clock
+from headgate.load.timer import Timer, clock
 
 #: Seconds between two looks for requests that were not answered in time.
 SWEEP = 0.1
@@ -119,7 +119,7 @@ class _Generator:
         used = time.process_time()
         self._start, self._wall = clock() + HEADSTART, time.time() + HEADSTART
         measured.started = self._wall
-        self._alarm = Alarm(loop, self._ring)
+        self._alarm = Timer(loop, self._ring)
         self._alarm.set(self._start + self._due[0])
         sweeper = loop.create_task(self._sweep())
         try:

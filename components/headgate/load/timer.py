@@ -20,7 +20,7 @@ class _Spec(ctypes.Structure):
     _fields_ = (("every", ctypes.c_long * 2), ("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
-class Alarm:
+class Timer:
     """Calls `ring` at one instant at a time; a new instant takes the place of the one before.
 
     Linux's timerfd. Elsewhere the loop's own timer, which may be a millisecond late: the latency then has it in it.

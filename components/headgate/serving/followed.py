@@ -74,7 +74,7 @@ class Followed:
         challenger = self._warm.get(aliases.of(versions.CHALLENGER) or 0)
         canary = Canary(challenger, aliases.canary) if challenger and aliases.canary > 0 else None
         if canary != self._slots.canary(self.name):
-            self._slots.try_out(self.name, canary)
+            self._slots.set_canary(self.name, canary)
             log.info("%s: %s", self.name, f"{canary.loaded.version} decides for {canary.share:g}" if canary else "-")
 
     def warm_one(self, registry: "MlflowClient", aliases: Aliases) -> bool:
@@ -147,7 +147,7 @@ class Followed:
         return number != failed or self._clock() >= again
 
     def _swap(self, loaded: Loaded) -> None:
-        self._slots.crown(loaded)
+        self._slots.set_champion(loaded)
         metrics.VERSION.labels(self.name).set(loaded.version)
         metrics.SWAPS.labels(self.name).inc()
         log.info("%s: version %d decides", self.name, loaded.version)

@@ -51,7 +51,7 @@ def watched(predictor):
 @pytest.fixture
 def slots(watched):
     slots = Slots()
-    slots.crown(Loaded("adclicks", 7, "b", watched, NOON))
+    slots.set_champion(Loaded("adclicks", 7, "b", watched, NOON))
     return slots
 
 
@@ -133,7 +133,7 @@ def test_a_repeated_id_is_answered_again_and_not_counted(post, counters):
 
 
 def test_a_batch_is_decided_by_one_version_though_another_takes_its_place(post, slots, watched):
-    watched.meanwhile = lambda: slots.crown(Loaded("adclicks", 8, "b", watched, NOON))
+    watched.meanwhile = lambda: slots.set_champion(Loaded("adclicks", 8, "b", watched, NOON))
     assert {decision["version"] for decision in post([click(n) for n in range(3)]).json()} == {7}
     assert post(click(9)).json()["version"] == 8
 

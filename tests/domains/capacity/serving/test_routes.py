@@ -26,7 +26,7 @@ SALE = "flash-2026-02-2"
 @pytest.fixture
 def slots(forecaster: Forecaster) -> Slots:
     slots = Slots()
-    slots.crown(Loaded("capacity", 7, "b", forecaster, datetime(2026, 2, 16, tzinfo=UTC)))
+    slots.set_champion(Loaded("capacity", 7, "b", forecaster, datetime(2026, 2, 16, tzinfo=UTC)))
     return slots
 
 

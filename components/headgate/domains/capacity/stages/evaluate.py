@@ -1,7 +1,8 @@
 """The evaluate step: what a version's recipe would have forecast at the test origin, and what it says of the future.
 
 A champion and a candidate are tried at the same origins on the same series: each brings the weights of its level models
-and its intervals, both learn anew what was known at the origin. Beside them stand what a planner would do without a model.
+and its intervals, both learn anew what was known at the origin. Beside them stand what a planner would do without a
+model.
 """
 
 from collections.abc import Sequence
