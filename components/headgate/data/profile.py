@@ -7,6 +7,7 @@ of one of them must lie. What the data cannot answer is null in the profile, and
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -31,20 +32,12 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
     import great_expectations as gx
     from great_expectations.expectations.core import ExpectColumnValuesToBeBetween  # type: ignore[attr-defined]
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     judged = [e for e in expectations if table[e.column].count()]
     found: dict[str, list[int]] = {e.name: [] for e in expectations}
     if not judged:
         return found
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     frame = table.select(pl.col({e.column for e in judged}).cast(pl.Float64)).with_row_index("row").to_pandas()
-    batch = (
-        context.data_sources.add_pandas("profile")
-        .add_dataframe_asset("table")
-        .add_batch_definition_whole_dataframe("whole")
-        .get_batch({"dataframe": frame})
-    )
+    batch = _frames().get_batch({"dataframe": frame})
     suite = gx.ExpectationSuite(
         name="profile",
         expectations=[
@@ -61,6 +54,18 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
             name = outcome.expectation_config.meta["name"]  # type: ignore[union-attr]
             found[name] = [int(row["row"]) for row in rows]
     return found
+
+
+@cache
+def _frames() -> Any:
+    """What makes batches of data frames. A context costs half a second of its own YAML, so a process makes one."""
+    import great_expectations as gx
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    asset = context.data_sources.add_pandas("profile").add_dataframe_asset("table")
+    return asset.add_batch_definition_whole_dataframe("whole")
 
 
 def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
