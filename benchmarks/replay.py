@@ -30,11 +30,12 @@ import polars as pl
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.decisions.made import START, make_log  # noqa: E402
 from tests.decisions.replaying import Loaded, again, load, passed  # noqa: E402
+from tests.domains.adclicks.logged import START, make_log  # noqa: E402
 
 from headgate import settings  # noqa: E402
 from headgate.decisions.layout import corrections_folder, log_folder  # noqa: E402
+from headgate.domains.adclicks.domain import ADCLICKS  # noqa: E402
 from headgate.domains.adclicks.features.kernel import COUNTER_SCHEMA, FEATURES  # noqa: E402
 from headgate.domains.adclicks.features.slices import LEAVES  # noqa: E402
 from headgate.files import write_json  # noqa: E402
@@ -117,7 +118,7 @@ TASKS: dict[str, Callable[[Loaded], Found]] = {
 
 
 def measure(task: str, bundle: Path) -> None:
-    loaded = load(bundle, NUMBER)
+    loaded = load(ADCLICKS, bundle, NUMBER)
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
     before, start = _status("VmRSS"), time.perf_counter()
     found = TASKS[task](loaded)
@@ -158,7 +159,7 @@ def published(home: Path) -> pl.DataFrame:
 def ask(rows: int, part: int, folder: Path) -> dict[str, Found]:
     """All tasks on a log of `rows` in parts of `part`."""
     bundle = make_bundle(folder)
-    loaded = {NUMBER: load(bundle, NUMBER)}
+    loaded = {NUMBER: load(ADCLICKS, bundle, NUMBER)}
     homes = {}
     for name in ("whole", "killed"):
         homes[name] = passed(folder / name, loaded)

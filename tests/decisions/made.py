@@ -1,17 +1,24 @@
-"""A decision log of clicks that nobody served, for tests that read one."""
+"""A decision log of readings that nobody posted, for tests that read one."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from headgate.decisions.layout import claim, log_folder, part_name
+from headgate.contract.live import DecisionLog
+from headgate.decisions.layout import claim, log_folder, part_file, part_name
 from headgate.decisions.reading import schema
-from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.settings import Settings
 
+from ..toy import ROOMS
+
 START = datetime(2026, 1, 5, tzinfo=UTC)
-SLICES = ("mobile/in", "mobile/out", "desktop")
+SLICES = ("attic", "cellar", "hall")
+
+LOG = ROOMS.logs.log
+
+#: How warm every room usually is.
+USUAL = 20.0
 
 
 def make_log(
@@ -24,12 +31,12 @@ def make_log(
     part: int = 10_000,
     version: int = 1,
     bundle: str = "b" * 64,
-    against: float = 0.2,
+    adverse: float = 0.2,
 ) -> list[str]:
-    """Write a folded log of `n` clicks that were decided evenly over `span`; the ids of its parts, oldest first.
+    """Write a folded log of `n` readings that were decided evenly over `span`; the ids of its parts, oldest first.
 
-    A share `against` is invalid, at random and whatever the vector; a fifth of the accounts have an `rfm` of 12 … 15,
-    two fifths a lower one, the others none. Vectors are small whole counts. Each part is at most `part` rows.
+    A share `adverse` is cold or hot, at random and whatever the degrees; a fifth of the guests say that they are
+    comfortable, two fifths that they are not, the others nothing. Each part is at most `part` rows.
     """
     parts = []
     for number, first in enumerate(range(0, n, part)):
@@ -41,16 +48,22 @@ def make_log(
             every=span / n,
             version=version,
             bundle=bundle,
-            against=against,
+            adverse=adverse,
         )
-        name = part_name(f"made-1-{number:010x}", rows["decided_at"][0])
-        claim(log_folder(settings, "adclicks"))
-        folder = log_folder(settings, "adclicks") / name.rpartition("-")[2][:8]
-        folder = folder.with_name(f"{rows['decided_at'][0]:%Y-%m-%d}")
-        folder.mkdir(parents=True, exist_ok=True)
-        rows.write_parquet(folder / f"{name}.parquet", compression="zstd")
-        parts.append(name)
+        parts.append(write_part(settings, rows, worker=f"made-1-{number:010x}"))
     return parts
+
+
+def write_part(
+    settings: Settings, rows: pl.DataFrame, log: DecisionLog = LOG, *, worker: str = "worker-1-0000000000"
+) -> str:
+    """Write `rows` as a folded part that begins with the first of them; its id."""
+    name = part_name(worker, rows["decided_at"].min())  # type: ignore[arg-type]
+    claim(log_folder(settings, log.name))
+    path = part_file(settings, log.name, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.select(pl.col(column).cast(dtype) for column, dtype in schema(log).items()).write_parquet(path)
+    return name
 
 
 def make_rows(
@@ -62,15 +75,13 @@ def make_rows(
     every: timedelta = timedelta(seconds=1),
     version: int = 1,
     bundle: str = "b" * 64,
-    against: float = 0.2,
+    adverse: float = 0.2,
 ) -> pl.DataFrame:
-    """`n` logged clicks as `parts` answers them, numbered from `first` on."""
+    """`n` logged readings as `parts` answers them, numbered from `first` on."""
     random = np.random.default_rng((seed, first))
     numbers = np.arange(first, first + n)
     at = pl.Series(np.arange(n) * int(every / timedelta(microseconds=1))).cast(pl.Duration("us")) + start
-    invalid = random.random(n) < against
-    account = random.random(n)
-    rfm = np.where(account < 0.2, random.integers(12, 16, n), random.integers(3, 12, n))
+    room, chance = random.choice(SLICES, n), random.random(n)
     return pl.DataFrame(
         {
             "decision_id": [f"{start:%Y%m%d}-made000000-{number:x}" for number in numbers],
@@ -79,23 +90,12 @@ def make_rows(
             "bundle": [bundle] * n,
             "companions": [""] * n,
             "role": ["champion"] * n,
-            "slice": random.choice(SLICES, n),
-            "against": invalid,
-            "click_id": [f"c{number}" for number in numbers],
-            "event_time": at,
-            "utc_offset_min": [0] * n,
-            "received_at": at,
-            "user_id": [f"u{number}" for number in random.integers(0, 1 + n // 10, n)],
-            "session_id": [f"s{number}" for number in random.integers(0, 1 + n // 5, n)],
-            "ip": [f"192.0.2.{number}" for number in random.integers(0, 255, n)],
-            "device": random.choice(["mobile", "desktop", "tablet", "other"], n),
-            "logged_in": random.random(n) < 0.5,
-            "campaign": [""] * n,
-            "rfm": pl.Series([None if a >= 0.6 else int(r) for a, r in zip(account, rfm, strict=True)], dtype=pl.Int8),
-            "features": pl.Series(random.integers(0, 9, (n, len(FEATURES))).astype(np.float32)),
-            "score": np.where(invalid, 0.9, 0.1).astype(np.float32),
-            "threshold": np.full(n, 0.5, np.float32),
-            "complete": True,
-            "advertiser": None,
+            "slice": room,
+            "outcome": np.where(chance < adverse / 2, "cold", np.where(chance < adverse, "hot", "fine")),
+            "usual": [USUAL] * n,
+            "room": room,
+            "degrees": random.integers(10, 31, n),
+            "guest": [f"guest {number}" for number in random.integers(0, 1 + n // 10, n)],
+            "comfortable": pl.Series(random.choice([1, 0, 0, None, None], n).tolist(), dtype=pl.Int8).cast(pl.Boolean),
         }
-    ).cast(schema("adclicks"))
+    ).cast(schema(LOG))  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Versions from real bundles without a registry, and their replays; as a program, one that can be killed.
+"""Versions without a registry, and their replays; as a program, one that can be killed.
 
-HEADGATE_HOME=… python -m decisions.replaying NUMBER BUNDLE
+HEADGATE_HOME=… python -m tests.decisions.replaying NUMBER BUNDLE
 """
 
 import sys
@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from headgate import settings as settings_module
+from headgate.contract.predictor import Predictor
 from headgate.decisions.replay import Asked, Replayed, run
-from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.domain import Domain
 from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import Version
 from headgate.settings import Settings
+
+from ..toy import ROOMS
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(hours=12)
@@ -25,29 +28,30 @@ END = START + timedelta(hours=12)
 class Loaded:
     """A version with its predictor."""
 
+    domain: Domain
     version: Version
     predictor: Predictor
 
 
-def load(bundle: Path, number: int) -> Loaded:
+def load(domain: Domain, bundle: Path, number: int) -> Loaded:
     """The version `number` that `bundle` is."""
-    version = Version("adclicks", number, bundle_id(bundle), f"run-{number}", str(bundle), (), "None", {}, 0, 0)
-    return Loaded(version, Predictor(bundle))
+    version = Version(domain.name, number, bundle_id(bundle), f"run-{number}", str(bundle), (), "None", {}, 0, 0)
+    return Loaded(domain, version, domain.load(bundle))
 
 
 def passed(folder: Path, loaded: dict[int, Loaded]) -> Settings:
     """A state folder whose ledger lets these versions serve."""
     here = replace(settings_module.load(), home=folder)
     for one in loaded.values():
-        number, bundle = one.version.number, one.version.bundle
-        Ledger(here).append(Entry("adclicks", "verdict", "gate", to_version=number, bundle=bundle, ruling="passed"))
+        told = {"to_version": one.version.number, "bundle": one.version.bundle}
+        Ledger(here).append(Entry(one.domain.name, "verdict", "gate", ruling="passed", **told))  # type: ignore[arg-type]
     return here
 
 
 def again(here: Settings, one: Loaded, since: datetime = START, until: datetime = END, **how: Any) -> Replayed:
     """Decide the time from `since` to `until` again."""
-    return run(here, one.version, one.predictor, Asked("adclicks", since, until, **how), "me")
+    return run(here, one.version, one.predictor, Asked(one.domain, since, until, **how), "me")
 
 
 if __name__ == "__main__":
-    again(settings_module.load(), load(Path(sys.argv[2]), int(sys.argv[1])))
+    again(settings_module.load(), load(ROOMS, Path(sys.argv[2]), int(sys.argv[1])))

@@ -1,59 +1,56 @@
 """Rows as a serving process logs them, and one that logs until it is killed.
 
-python rows.py NUMBER
+python -m tests.decisions.rows NUMBER
 """
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from headgate import settings as settings_module
+from headgate.decisions.reading import EPOCH
 from headgate.decisions.recorder import Segments
-from headgate.domains.adclicks.features.click import micros
-from headgate.domains.adclicks.features.kernel import FEATURES
-from headgate.domains.adclicks.serving.log_rows import LoggedClick
+
+from ..toy import Logged
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-def row(decision_id: str, at: datetime = NOON, **told: Any) -> LoggedClick:
-    """A row that is complete, and as `told`."""
+def micros(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def told(decision_id: str, at: datetime = NOON, **others: Any) -> dict[str, Any]:
+    """What a complete row says, and as in `others`."""
     base: dict[str, Any] = {
         "decision_id": decision_id,
         "decided_at": micros(at),
         "version": 1,
         "bundle": "b" * 64,
-        "companions": "",
+        "companions": "c" * 200,  # long, so that a small disk is full soon
         "role": "champion",
-        "slice": "mobile/in/direct",
-        "against": False,
-        "click_id": f"click {decision_id}",
-        "event_time": micros(at),
-        "utc_offset_min": 60,
-        "received_at": micros(at),
-        "user_id": "u",
-        "session_id": "s",
-        "ip": "192.0.2.1",
-        "device": "mobile",
-        "logged_in": True,
-        "campaign": "spring",
-        "rfm": None,
-        "features": np.arange(len(FEATURES), dtype=np.float32).tobytes(),
-        "score": 0.25,
-        "threshold": 0.5,
-        "complete": True,
-        "advertiser": None,
+        "slice": "hall",
+        "outcome": "fine",
+        "usual": 20.0,
+        "room": "hall",
+        "degrees": 20.5,
+        "guest": f"guest {decision_id}",
+        "comfortable": None,
     }
-    return LoggedClick(**(base | told))
+    return base | others
 
 
-def rows(ids: Sequence[str], **told: Any) -> list[LoggedClick]:
+def row(decision_id: str, at: datetime = NOON, **others: Any) -> Logged:
+    """A row that is complete, and as in `others`."""
+    return Logged(**told(decision_id, at, **others))
+
+
+def rows(ids: Sequence[str], **others: Any) -> list[Logged]:
     """A row for each id."""
-    return [row(one, **told) for one in ids]
+    return [row(one, **others) for one in ids]
 
 
 def main(name: str) -> None:
@@ -61,7 +58,7 @@ def main(name: str) -> None:
     recorder = Segments(settings_module.load())
     for number in count():
         ids = [f"{name}-{number}-{n}" for n in range(number % 4 + 1)]
-        recorder.record("adclicks", rows(ids))
+        recorder.record("rooms", rows(ids))
         sys.stdout.write("".join(f"{one}\n" for one in ids))
         sys.stdout.flush()
 

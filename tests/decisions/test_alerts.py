@@ -19,7 +19,7 @@ from headgate.registry.ledger_state import state_of
 from headgate.settings import Settings, load
 
 NOW = datetime.now(UTC)
-ALERT = Alert("adclicks", "harm", "harm:7", "Version 7 wrongs people.", {"slice": "mobile/in"})
+ALERT = Alert("rooms", "harm", "harm:7", "Version 7 wrongs people.", {"slice": "hall"})
 
 
 @dataclass
@@ -62,10 +62,10 @@ def test_an_alert_stands_in_the_ledger_and_reaches_the_webhook(here: Settings, w
     entry = alerts.tell(replace(here, alert_url=webhook.url), Ledger(here), ALERT)
     assert webhook.told.wait(10)
     told = webhook.heard[0]
-    assert (told["domain"], told["kind"], told["key"], told["words"]) == ("adclicks", "harm", "harm:7", ALERT.words)
+    assert (told["domain"], told["kind"], told["key"], told["words"]) == ("rooms", "harm", "harm:7", ALERT.words)
     assert ALERT.words in told["text"]
-    assert entry.details == {"kind": "harm", "key": "harm:7", "slice": "mobile/in"}
-    assert alerts.told(Ledger(here).entries("adclicks")) == {"harm:7"}
+    assert entry.details == {"kind": "harm", "key": "harm:7", "slice": "hall"}
+    assert alerts.told(Ledger(here).entries("rooms")) == {"harm:7"}
 
 
 def test_without_a_webhook_the_ledger_has_it_all_the_same(here: Settings) -> None:
@@ -108,38 +108,38 @@ def test_a_slow_webhook_holds_nobody_up(here: Settings, monkeypatch: pytest.Monk
     monkeypatch.setattr(alerts, "send", slow)
     alerts.tell(replace(here, alert_url="http://slow.invalid"), Ledger(here), ALERT)
     assert asked.wait(10)
-    assert alerts.told(Ledger(here).entries("adclicks")) == {"harm:7"}
+    assert alerts.told(Ledger(here).entries("rooms")) == {"harm:7"}
     answer.set()
 
 
 def changed(number: int, **details: Any) -> Entry:
-    return Entry("adclicks", "changed", "ada", "it was bad", from_version=9, to_version=number, details=details)
+    return Entry("rooms", "changed", "ada", "it was bad", from_version=9, to_version=number, details=details)
 
 
 def due(here: Settings, entries: list[Entry], as_of: datetime | None = None) -> dict[str, str]:
     ledger = Ledger(here)
     for entry in entries:
         ledger.append(entry)
-    known = ledger.entries("adclicks")
-    found = alerts.due(here, "adclicks", known, state_of(known), as_of, NOW)
+    known = ledger.entries("rooms")
+    found = alerts.due(here, "rooms", known, state_of(known), as_of, NOW)
     assert len({alert.key for alert in found}) == len(found)
     return {alert.kind: alert.words for alert in found}
 
 
 def ran(here: Settings, result: str, ago: timedelta) -> None:
-    told = {"domain": "adclicks", "as_of": (NOW - ago).isoformat(), "result": result, "words": "said why"}
-    write_json(here.home / "outcomes" / "adclicks.json", told)
+    told = {"domain": "rooms", "as_of": (NOW - ago).isoformat(), "result": result, "words": "said why"}
+    write_json(here.home / "outcomes" / "rooms.json", told)
 
 
 def test_rollbacks_and_refusals_of_anyone_are_told(here: Settings) -> None:
-    refused = Entry("adclicks", "verdict", "the gate", "harm is shown", to_version=10, ruling="refused")
+    refused = Entry("rooms", "verdict", "the gate", "harm is shown", to_version=10, ruling="refused")
     found = due(here, [changed(8, rollback=True), refused])
     assert "ada rolled back from version 9 to 8: it was bad" in found["rollback"]
     assert "Version 10 is refused" in found["refusal"]
 
 
 def test_a_promotion_and_a_passed_verdict_wake_nobody(here: Settings) -> None:
-    passed = Entry("adclicks", "verdict", "the gate", to_version=10, ruling="passed")
+    passed = Entry("rooms", "verdict", "the gate", to_version=10, ruling="passed")
     ran(here, "promoted", timedelta(hours=2))
     assert due(here, [changed(10, rollback=False), passed], as_of=NOW - timedelta(days=1)) == {}
 
@@ -147,7 +147,7 @@ def test_a_promotion_and_a_passed_verdict_wake_nobody(here: Settings) -> None:
 def test_a_fact_that_was_told_is_not_due_again(here: Settings) -> None:
     ledger = Ledger(here)
     first = ledger.append(changed(8, rollback=True))
-    alerts.tell(here, ledger, Alert("adclicks", "rollback", f"rollback:{first.seq}", "told"))
+    alerts.tell(here, ledger, Alert("rooms", "rollback", f"rollback:{first.seq}", "told"))
     assert due(here, []) == {}
 
 

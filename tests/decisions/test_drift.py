@@ -1,5 +1,6 @@
 """Drift: what is distributed as ever is not mentioned, what moved is named."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -7,46 +8,56 @@ import polars as pl
 import pytest
 
 from headgate.decisions.drift import LEAST, drifted, psi
-from headgate.decisions.layout import log_folder
 from headgate.settings import Settings
 
-from .made import START, make_log
+from .made import LOG, SLICES, START, make_rows, write_part
 
-COLUMNS = ("score", "features[3]")
+#: A log that has a vector too.
+OF_BOTH = replace(LOG, own={**LOG.own, "vector": pl.Array(pl.Float32, 4)})
+COLUMNS = ("degrees", "vector[3]")
+
+HOTTER = {"degrees": pl.when(pl.col("slice") == "cellar").then(pl.col("degrees") + 9).otherwise("degrees")}
 
 
-@pytest.fixture
-def days(settings: Settings) -> Settings:
-    """The version decides from the evening before the first of three days on."""
-    for number in range(3):
-        make_log(settings, 4_000, seed=number, start=START + timedelta(days=number))
-    return settings
+def log_day(settings: Settings, number: int, n: int = 4_000, **moved: pl.Expr) -> None:
+    """A day of readings, with columns as in `moved`; the numbers of the vector are the degrees as they were."""
+    rows = make_rows(n, seed=number, start=START + timedelta(days=number))
+    rows = rows.with_columns(vector=pl.concat_arr("degrees", "degrees", "degrees", "degrees"))
+    write_part(settings, rows.with_columns(**moved), OF_BOTH)
 
 
 def since_day(settings: Settings, day: int) -> list[tuple[str, str]]:
-    found = drifted(settings, "adclicks", 1, START - timedelta(hours=6), COLUMNS, (START + timedelta(days=day)).date())
-    return [(one.slice, one.column) for one in found]
+    """What moved on a day; the version decides from the evening before the first one on."""
+    began, when = START - timedelta(hours=6), (START + timedelta(days=day)).date()
+    return [(one.slice, one.column) for one in drifted(settings, OF_BOTH, 1, began, COLUMNS, when)]
 
 
-def test_days_alike_have_not_drifted(days: Settings) -> None:
-    assert since_day(days, 2) == []
+def test_days_alike_have_not_drifted(settings: Settings) -> None:
+    for number in range(3):
+        log_day(settings, number)
+    assert since_day(settings, 2) == []
 
 
-def test_what_moved_in_a_slice_is_named(days: Settings) -> None:
-    for path in (log_folder(days, "adclicks") / f"{START + timedelta(days=2):%Y-%m-%d}").glob("*.parquet"):
-        rows = pl.read_parquet(path)
-        higher = pl.when(pl.col("slice") == "desktop").then(pl.col("score") + 0.5).otherwise("score")
-        rows.with_columns(score=higher.cast(pl.Float32)).write_parquet(path)
-    assert since_day(days, 2) == [("desktop", "score")]
+def test_what_moved_in_a_slice_is_named(settings: Settings) -> None:
+    log_day(settings, 0)
+    log_day(settings, 2, **HOTTER)
+    assert since_day(settings, 2) == [("cellar", "degrees")]
 
 
-def test_a_version_is_not_held_against_its_own_first_day(days: Settings) -> None:
-    assert since_day(days, 0) == []
+def test_a_number_of_a_vector_that_moved_is_named_by_its_place(settings: Settings) -> None:
+    log_day(settings, 0)
+    log_day(settings, 2, vector=pl.concat_arr("degrees", "degrees", "degrees", pl.col("degrees") + 9))
+    assert sorted(since_day(settings, 2)) == [(name, "vector[3]") for name in SLICES]
+
+
+def test_a_version_is_not_held_against_its_own_first_day(settings: Settings) -> None:
+    log_day(settings, 0)
+    assert since_day(settings, 0) == []
 
 
 def test_few_rows_show_nothing(settings: Settings) -> None:
-    make_log(settings, LEAST)
-    make_log(settings, LEAST, start=START + timedelta(days=1), against=0.9)
+    log_day(settings, 0, LEAST)
+    log_day(settings, 1, LEAST, degrees=pl.col("degrees") + 9)
     assert since_day(settings, 1) == []
 
 

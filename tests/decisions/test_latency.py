@@ -13,7 +13,7 @@ from headgate.settings import Settings, load
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-def _text(*seconds: float, path: str = "/v1/adclicks/decisions") -> str:
+def _text(*seconds: float, path: str = "/v1/rooms/decisions") -> str:
     """What an endpoint tells after requests that took so long."""
     registry = CollectorRegistry()
     buckets = REQUESTS._upper_bounds  # those of the real one
@@ -32,7 +32,7 @@ def here(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def look(here: Settings, monkeypatch: pytest.MonkeyPatch):
     """Look at an endpoint that tells the given text."""
-    watched = Latency(here, "adclicks")
+    watched = Latency(here, "rooms")
 
     def once(text: str):
         class Answer:
@@ -50,8 +50,8 @@ def look(here: Settings, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_only_the_domains_own_requests_count() -> None:
-    assert counted(_text(*[0.001] * 8, 0.1, 2.0), "adclicks") == Counted(10, 2)
-    assert counted(_text(0.1, path="/metrics"), "adclicks") == Counted(0, 0)
+    assert counted(_text(*[0.001] * 8, 0.1, 2.0), "rooms") == Counted(10, 2)
+    assert counted(_text(0.1, path="/metrics"), "rooms") == Counted(0, 0)
 
 
 def test_too_many_slow_requests_since_the_last_look_are_told(look) -> None:
@@ -73,4 +73,4 @@ def test_an_endpoint_that_was_started_anew_counts_from_nothing(look) -> None:
 
 
 def test_where_no_endpoint_is_up_there_is_nothing_to_tell(here: Settings) -> None:
-    assert Latency(here, "adclicks").look(NOW) == []
+    assert Latency(here, "rooms").look(NOW) == []

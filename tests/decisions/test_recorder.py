@@ -23,44 +23,69 @@ from polars.testing import assert_frame_equal
 from prometheus_client import REGISTRY
 
 from headgate import settings as settings_module
+from headgate.contract.live import DecisionLog
+from headgate.contract.row import INSTANT, Row
 from headgate.decisions import recorder as recorder_module
 from headgate.decisions.compaction import compact
 from headgate.decisions.layout import day_of, open_folder
 from headgate.decisions.reading import find, gaps, listed, parts
 from headgate.decisions.recorder import Ids, Segments
-from headgate.domains.adclicks.features.click import micros
-from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.settings import Settings
 
-from .rows import NOON, row, rows
+from .made import LOG
+from .rows import NOON, micros, rows
 
 
 def ids_in(settings: Settings) -> list[str]:
-    return [one for _, part in parts(settings, "adclicks") for one in part["decision_id"]]
+    return [one for _, part in parts(settings, LOG) for one in part["decision_id"]]
 
 
 def metric(name: str) -> float:
-    return REGISTRY.get_sample_value(name, {"domain": "adclicks"}) or 0.0
+    return REGISTRY.get_sample_value(name, {"domain": "rooms"}) or 0.0
+
+
+#: A log with a column of every kind that a log can have.
+OF_ALL = DecisionLog(
+    "all",
+    {
+        "text": pl.String(),
+        "flag": pl.Boolean(),
+        "small": pl.Int8(),
+        "number": pl.Float32(),
+        "at": INSTANT,
+        "vector": pl.Array(pl.Float32, 5),
+    },
+)
+
+
+class OfAll(Row, frozen=True, array_like=True, gc=False):
+    """Its rows: instants are microseconds, vectors the bytes of float32."""
+
+    text: str | None
+    flag: bool | None
+    small: int | None
+    number: float | None
+    at: int | None
+    vector: bytes | None
 
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
 instant = st.integers(micros(datetime(1971, 1, 1, tzinfo=UTC)), micros(datetime(2100, 1, 1, tzinfo=UTC)))
-vector = st.lists(st.floats(width=32), min_size=len(FEATURES), max_size=len(FEATURES))
+vector = st.lists(st.floats(width=32), min_size=5, max_size=5)
 told = st.fixed_dictionaries(
     {
+        "decided_at": instant,
         "version": st.integers(0, 2**31 - 1),
         "slice": text,
         "companions": text,
         "role": st.sampled_from(["champion", "canary", "default"]),
-        "against": st.booleans(),
-        "click_id": text,
-        "event_time": instant,
-        "utc_offset_min": st.integers(-720, 840),
-        "user_id": text,
-        "rfm": st.none() | st.integers(3, 15),
-        "features": st.none() | vector.map(lambda v: np.array(v, np.float32).tobytes()),
-        "score": st.none() | st.floats(0, 1, width=32),
-        "threshold": st.none() | st.floats(0, 1, width=32),
+        "outcome": st.sampled_from(["fine", "cold", "hot"]),
+        "text": st.none() | text,
+        "flag": st.none() | st.booleans(),
+        "small": st.none() | st.integers(-128, 127),
+        "number": st.none() | st.floats(0, 1, width=32),
+        "at": st.none() | instant,
+        "vector": st.none() | vector.map(lambda v: np.array(v, np.float32).tobytes()),
     }
 )
 
@@ -72,23 +97,22 @@ def test_what_is_read_is_what_was_recorded_and_folding_changes_nothing(requests:
         settings = replace(settings_module.load(), home=Path(folder))
         recorder, written = Segments(settings), []
         for number, request in enumerate(requests):
-            batch = [row(f"{number}-{n}", **one) for n, one in enumerate(request)]
-            recorder.record("adclicks", batch)
+            batch = [OfAll(f"{number}-{n}", bundle="b" * 64, **one) for n, one in enumerate(request)]
+            recorder.record("all", batch)
             written += batch
-        still_open = list(parts(settings, "adclicks"))
+        written.sort(key=lambda one: one.decided_at)
+        still_open = list(parts(settings, OF_ALL))
         recorder.roll(everything=True)
-        assert compact(settings, "adclicks") == [part for part, _ in still_open]
-        ((_, read),) = parts(settings, "adclicks")
+        assert compact(settings, OF_ALL) == [part for part, _ in still_open]
+        ((_, read),) = parts(settings, OF_ALL)
         assert_frame_equal(read, still_open[0][1])
-        for name in ("decision_id", "version", "slice", "companions", "role", "against", "click_id", "user_id", "rfm"):
+        for name in set(read.columns) - {"decided_at", "at", "vector"}:
             assert read[name].to_list() == [getattr(one, name) for one in written], name
-        for name in ("event_time", "decided_at"):
+        for name in ("decided_at", "at"):
             assert read[name].dt.epoch("us").to_list() == [getattr(one, name) for one in written], name
-        for name in ("score", "threshold"):
-            assert read[name].to_list() == [getattr(one, name) for one in written], name
-        for vector, one in zip(read["features"], written, strict=True):
+        for vector, one in zip(read["vector"], written, strict=True):
             served = None if vector is None else np.array(vector, np.float32)
-            expected = None if one.features is None else np.frombuffer(one.features, np.float32)
+            expected = None if one.vector is None else np.frombuffer(one.vector, np.float32)
             assert (served is None) == (expected is None)
             assert served is None or np.array_equal(served, expected, equal_nan=True)
 
@@ -129,8 +153,8 @@ def test_every_acknowledged_row_of_two_workers_survives_their_kill(settings: Set
         until_acknowledged(settings, "b", 2_000)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        assert any(f"-{first.pid}-" in part for part in compact(settings, "adclicks"))
-        left = [path.name for path in open_folder(settings, "adclicks").glob("*.seg")]
+        assert any(f"-{first.pid}-" in part for part in compact(settings, LOG))
+        left = [path.name for path in open_folder(settings, "rooms").glob("*.seg")]
         assert left
         assert all(f"-{second.pid}-" in name for name in left)
         before = len(acknowledged(settings, "b"))
@@ -145,42 +169,42 @@ def test_every_acknowledged_row_of_two_workers_survives_their_kill(settings: Set
             told = acknowledged(settings, name)
             assert mine[: len(told)] == told
             assert len(mine) - len(told) <= 4, "at most the request that was not answered"
-        compact(settings, "adclicks")
-    assert not list(open_folder(settings, "adclicks").iterdir())
-    assert gaps(settings, "adclicks") == []
+        compact(settings, LOG)
+    assert not list(open_folder(settings, "rooms").iterdir())
+    assert gaps(settings, "rooms") == []
 
 
 def test_a_frame_cut_off_anywhere_is_dropped_and_is_no_gap(settings: Settings) -> None:
     recorder = Segments(settings)
-    recorder.record("adclicks", rows(["kept"]))
-    (segment,) = open_folder(settings, "adclicks").glob("*.seg")
+    recorder.record("rooms", rows(["kept"]))
+    (segment,) = open_folder(settings, "rooms").glob("*.seg")
     whole = segment.stat().st_size
-    recorder.record("adclicks", rows(["torn"]))
+    recorder.record("rooms", rows(["torn"]))
     recorder.roll(everything=True)
     written = segment.read_bytes()
     for size in range(whole, len(written)):
         segment.write_bytes(written[:size])
         assert ids_in(settings) == ["kept"]
-        assert gaps(settings, "adclicks") == []
-    compact(settings, "adclicks")
+        assert gaps(settings, "rooms") == []
+    compact(settings, LOG)
     assert ids_in(settings) == ["kept"]
 
 
 def test_what_the_disk_gave_back_otherwise_is_no_row_and_marks_the_interval(settings: Settings) -> None:
     recorder = Segments(settings)
-    recorder.record("adclicks", rows(["kept"]))
-    (segment,) = open_folder(settings, "adclicks").glob("*.seg")
+    recorder.record("rooms", rows(["kept"]))
+    (segment,) = open_folder(settings, "rooms").glob("*.seg")
     at = segment.stat().st_size + 20
-    recorder.record("adclicks", rows(["hurt"]))
+    recorder.record("rooms", rows(["hurt"]))
     recorder.roll(everything=True)
     data = bytearray(segment.read_bytes())
     data[at] ^= 1
     segment.write_bytes(data)
     for _ in range(2):
         assert ids_in(settings) == ["kept"]
-        (gap,) = gaps(settings, "adclicks")
+        (gap,) = gaps(settings, "rooms")
         assert (gap.rows, gap.damaged > 0) == (0, True)
-        compact(settings, "adclicks")
+        compact(settings, LOG)
 
 
 @contextmanager
@@ -218,32 +242,32 @@ def test_on_a_full_disk_answers_go_on_and_the_lost_rows_are_counted_exactly(sett
     with disk(tmp_path / "disk") as (fill, make_room):
         here = replace(settings, home=tmp_path / "disk" / "state")
         recorder, told, lost_before = Segments(here), 0, metric("headgate_log_lost_rows_total")
-        recorder.record("adclicks", rows(["first"]))
+        recorder.record("rooms", rows(["first"]))
         fill()
         for number in range(200):
             at = NOON + timedelta(seconds=number)
             ids = [f"{number}-{n}" for n in range(number % 3 + 1)]
-            recorder.record("adclicks", rows(ids, at=at))
+            recorder.record("rooms", rows(ids, at=at))
             told += len(ids)
         logged = set(ids_in(here)) - {"first"}
         lost = told - len(logged)
         assert 0 < len(logged) < told
         assert metric("headgate_log_lost_rows_total") - lost_before == lost
         assert metric("headgate_log_failing") == 1
-        (gap,) = gaps(here, "adclicks")  # although the disk is full: a kill now would keep the count
+        (gap,) = gaps(here, "rooms")  # although the disk is full: a kill now would keep the count
         assert (gap.rows, gap.damaged) == (lost, 0)
         first_lost = next(n for n in range(200) if f"{n}-0" not in logged)
         assert gap.since == NOON + timedelta(seconds=first_lost)
         assert gap.until == NOON + timedelta(seconds=199)
         make_room()
-        recorder.record("adclicks", rows(["after"], at=NOON + timedelta(hours=1)))
+        recorder.record("rooms", rows(["after"], at=NOON + timedelta(hours=1)))
         assert metric("headgate_log_failing") == 0
         assert {"first", "after"} | logged == set(ids_in(here))
         recorder.roll(everything=True)
-        compact(here, "adclicks")
+        compact(here, LOG)
         assert {"first", "after"} | logged == set(ids_in(here))
-        assert [gap.rows for gap in gaps(here, "adclicks")] == [lost]
-        assert gaps(here, "adclicks", since=NOON + timedelta(minutes=30)) == []
+        assert [gap.rows for gap in gaps(here, "rooms")] == [lost]
+        assert gaps(here, "rooms", since=NOON + timedelta(minutes=30)) == []
     said = " ".join(record.getMessage() for record in caplog.records)
     # A short row may still fit where a longer one did not: then it is said a second time.
     assert said.count("cannot be logged") <= 2, "it is not said for every request"
@@ -252,16 +276,16 @@ def test_on_a_full_disk_answers_go_on_and_the_lost_rows_are_counted_exactly(sett
 
 def test_a_request_that_fits_only_in_part_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
     recorder = Segments(settings)
-    recorder.record("adclicks", rows(["first"]))
-    (segment,) = open_folder(settings, "adclicks").glob("*.seg")
+    recorder.record("rooms", rows(["first"]))
+    (segment,) = open_folder(settings, "rooms").glob("*.seg")
     before = segment.stat().st_size
     with small_files(tmp_path) as (fill, _):
         fill()
-        recorder.record("adclicks", rows([f"{n}" for n in range(100)]))
+        recorder.record("rooms", rows([f"{n}" for n in range(100)]))
         assert segment.stat().st_size == before
-        recorder.record("adclicks", rows(["small"]))
+        recorder.record("rooms", rows(["small"]))
     assert ids_in(settings) == ["first", "small"]
-    assert [(gap.rows, gap.damaged) for gap in gaps(settings, "adclicks")] == [(100, 0)]
+    assert [(gap.rows, gap.damaged) for gap in gaps(settings, "rooms")] == [(100, 0)]
 
 
 def test_where_nothing_can_be_written_at_first_it_is_said_and_noted_as_soon_as_it_can(settings, caplog) -> None:
@@ -269,13 +293,13 @@ def test_where_nothing_can_be_written_at_first_it_is_said_and_noted_as_soon_as_i
     (settings.home / "log").write_text("a file where a folder should be")
     recorder = Segments(settings)
     assert "cannot be logged" in (recorder.probe() or "")
-    recorder.record("adclicks", rows(["1", "2", "3"]))
-    assert list(parts(settings, "adclicks")) == []
+    recorder.record("rooms", rows(["1", "2", "3"]))
+    assert list(parts(settings, LOG)) == []
     (settings.home / "log").unlink()
     assert recorder.probe() is None
-    recorder.record("adclicks", rows(["4"], at=NOON + timedelta(seconds=9)))
+    recorder.record("rooms", rows(["4"], at=NOON + timedelta(seconds=9)))
     assert ids_in(settings) == ["4"]
-    (gap,) = gaps(settings, "adclicks")
+    (gap,) = gaps(settings, "rooms")
     assert (gap.rows, gap.since, gap.until) == (3, NOON, NOON)
     assert "3 are missing" in caplog.text
 
@@ -302,50 +326,45 @@ def test_a_segment_ends_by_age_by_size_and_at_midnight(settings, clock, monkeypa
 
     def record(at: datetime) -> int:
         clock.at = at
-        recorder.record("adclicks", rows([f"{at}"], at=at))
-        return len(listed(settings, "adclicks"))
+        recorder.record("rooms", rows([f"{at}"], at=at))
+        return len(listed(settings, "rooms"))
 
     assert [record(NOON), record(NOON + timedelta(seconds=59)), record(NOON + timedelta(seconds=60))] == [1, 1, 2]
     midnight = datetime(2026, 1, 6, tzinfo=UTC)
     assert [record(midnight - timedelta(seconds=1)), record(midnight)] == [3, 4]
-    assert [f"{day_of(part)}" for part in listed(settings, "adclicks")][-2:] == ["2026-01-05", "2026-01-06"]
+    assert [f"{day_of(part)}" for part in listed(settings, "rooms")][-2:] == ["2026-01-05", "2026-01-06"]
     monkeypatch.setattr(recorder_module, "MOST_BYTES", 1)
     assert [record(midnight + timedelta(seconds=1)), record(midnight + timedelta(seconds=2))] == [5, 6]
 
 
 def test_a_worker_that_is_asked_nothing_lets_go_of_its_segment_too(settings, clock) -> None:
     recorder = Segments(settings)
-    recorder.record("adclicks", rows(["1"]))
+    recorder.record("rooms", rows(["1"]))
     recorder.roll()
-    assert compact(settings, "adclicks") == []
+    assert compact(settings, LOG) == []
     clock.at += timedelta(seconds=60)
     recorder.roll()
-    assert len(compact(settings, "adclicks")) == 1
+    assert len(compact(settings, LOG)) == 1
 
 
 def test_ids_are_unique_among_workers_and_lead_to_their_row(settings: Settings) -> None:
     one, other, now = Segments(settings), Ids(), datetime.now(UTC)
     ids = [*one.ids(1000, now), *one.ids(1000, now), *other(1000, now)]
     assert len(set(ids)) == 3000
-    one.record("adclicks", rows(ids[:3], at=now))
-    found = find(settings, "adclicks", ids[1])
+    one.record("rooms", rows(ids[:3], at=now))
+    found = find(settings, LOG, ids[1])
     assert found is not None
-    assert found[1]["click_id"].to_list() == [f"click {ids[1]}"]
-    assert find(settings, "adclicks", ids[2500]) is None
-    assert find(settings, "adclicks", "no id at all") is None
+    assert found[1]["guest"].to_list() == [f"guest {ids[1]}"]
+    assert find(settings, LOG, ids[2500]) is None
+    assert find(settings, LOG, "no id at all") is None
 
 
-def test_a_segment_of_an_older_headgate_is_read_with_nulls(settings, monkeypatch) -> None:
+def test_a_segment_of_an_older_headgate_is_read_with_nulls(settings: Settings) -> None:
     recorder = Segments(settings)
-    recorder.record("adclicks", rows(["1"]))
+    recorder.record("rooms", rows(["1"]))
     recorder.roll(everything=True)
-    compact(settings, "adclicks")
-    recorder.record("adclicks", rows(["2"]))
-    from headgate.domains.adclicks import domain
-    from headgate.domains.adclicks.serving import log_rows
-
-    assert domain.ADCLICKS.live is not None
-    live = replace(domain.ADCLICKS.live, logged=log_rows.LOGGED | {"colour": pl.String()})
-    monkeypatch.setattr(domain, "ADCLICKS", replace(domain.ADCLICKS, live=live))
-    read = [part.select("decision_id", "colour").row(0) for _, part in parts(settings, "adclicks")]
+    compact(settings, LOG)
+    recorder.record("rooms", rows(["2"]))
+    newer = replace(LOG, own={**LOG.own, "colour": pl.String()})
+    read = [part.select("decision_id", "colour").row(0) for _, part in parts(settings, newer)]
     assert read == [("1", None), ("2", None)]

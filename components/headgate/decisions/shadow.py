@@ -149,7 +149,8 @@ def _count(domain: Domain, other: Predictor, rows: pl.DataFrame) -> pl.DataFrame
 
 
 def _sum(tables: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat([table for table in tables if len(table)]).group_by("slice", "unit").agg(pl.col(_SUMS).sum())
+    filled = [table for table in tables if len(table)]
+    return pl.concat(filled).group_by("slice", "unit").agg(pl.col(_SUMS).sum()) if filled else pl.DataFrame()
 
 
 def _line(name: str, units: pl.DataFrame) -> Line:

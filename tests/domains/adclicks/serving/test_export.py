@@ -20,7 +20,7 @@ from headgate.errors import DataRefused, UsageError
 from headgate.files import sha256
 from headgate.settings import Settings
 
-from ....decisions.rows import NOON, row
+from ..logged import NOON, row
 
 export = live_of("adclicks").export
 

@@ -25,7 +25,7 @@ from headgate.domains.capacity.companions.robots import TOGETHER, Counted, block
 from headgate.errors import DataRefused, UsageError
 from headgate.settings import Settings
 
-from ....decisions.made import make_rows
+from ...adclicks.logged import make_rows
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 SERIES = (
@@ -95,8 +95,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def attacked(home: Settings) -> list[str]:
     """A log of six hours, ten clicks a minute; in the fourth hour forty more, all decided against. Their ids."""
-    calm = make_rows(3600, start=START, every=timedelta(seconds=6), against=0.05)
-    attack = make_rows(2400, first=3600, start=START + timedelta(hours=3), every=timedelta(seconds=1.5), against=1.0)
+    calm = make_rows(3600, start=START, every=timedelta(seconds=6), invalid=0.05)
+    attack = make_rows(2400, first=3600, start=START + timedelta(hours=3), every=timedelta(seconds=1.5), invalid=1.0)
     rows = pl.concat([calm, attack]).sort("decided_at")
     claim(log_folder(home, "adclicks"))
     folder = log_folder(home, "adclicks") / f"{START:%Y-%m-%d}"
