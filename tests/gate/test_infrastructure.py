@@ -1,16 +1,21 @@
 """The infrastructure checks, in the fresh process that they are for."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from headgate import domain as contract
 from headgate.contract.checks import Check
-from headgate.gate.infrastructure import check_infrastructure
+from headgate.contract.limits import Limits, Runtime
+from headgate.gate.infrastructure import check_infrastructure, probe
 from headgate.registry.bundles import MANIFEST, seal_bundle
 from headgate.registry.golden import GOLDEN
 
 from ..serving.tiny import make_bundle
+
+LIMITS = Limits(comparisons=(), latency_ratio=3.0)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def failure(checks: list[Check]) -> str:
 
 
 def test_a_sound_bundle_loads_and_without_a_champion_is_not_compared(bundle: Path) -> None:
-    checks = {check.name: check for check in check_infrastructure(bundle, None, latency_ratio=3.0)}
+    checks = {check.name: check for check in check_infrastructure(bundle, None, LIMITS)}
     assert (checks["loads"].outcome, checks["loads"].measured) == ("passed", "20 answers")
     assert checks["latency"].outcome == checks["memory"].outcome == "not judged"
     assert "no champion" in checks["latency"].sentence
@@ -36,7 +41,7 @@ def test_a_sound_bundle_loads_and_without_a_champion_is_not_compared(bundle: Pat
 
 @pytest.mark.parametrize(("ratio", "outcome"), [(1e6, "passed"), (1e-6, "failed")])
 def test_latency_and_memory_are_ratios_to_the_champions(bundle: Path, ratio: float, outcome: str) -> None:
-    checks = {check.name: check for check in check_infrastructure(bundle, bundle, latency_ratio=ratio)}
+    checks = {check.name: check for check in check_infrastructure(bundle, bundle, replace(LIMITS, latency_ratio=ratio))}
     assert checks["loads"].outcome == "passed"
     for name in ("latency", "memory"):
         assert (checks[name].outcome, checks[name].consequence) == (outcome, "refuse")
@@ -48,7 +53,7 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     data = bytearray((bundle / "model.onnx").read_bytes())
     data[-40] ^= 1
     (bundle / "model.onnx").write_bytes(data)
-    assert "is damaged: model.onnx" in failure(check_infrastructure(bundle, None, latency_ratio=3.0))
+    assert "is damaged: model.onnx" in failure(check_infrastructure(bundle, None, LIMITS))
 
 
 def test_other_golden_answers_are_found_though_every_sum_is_right(bundle: Path, tmp_path: Path) -> None:
@@ -57,11 +62,37 @@ def test_other_golden_answers_are_found_though_every_sum_is_right(bundle: Path, 
     golden.write_parquet(tmp_path / GOLDEN)
     parts = [path for path in bundle.iterdir() if path.name not in (MANIFEST, GOLDEN)]
     seal_bundle([*parts, tmp_path / GOLDEN], tmp_path / "mixed")
-    said = failure(check_infrastructure(tmp_path / "mixed", None, latency_ratio=3.0))
+    said = failure(check_infrastructure(tmp_path / "mixed", None, LIMITS))
     assert "golden answers do not agree: invalid of row 0" in said
     assert "20 of 20 rows differ" in said
 
 
 def test_a_process_that_dies_without_a_word_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    assert "exit code 1" in failure(check_infrastructure(tmp_path, None, latency_ratio=3.0))
+    assert "exit code 1" in failure(check_infrastructure(tmp_path, None, LIMITS))
+
+
+def test_a_process_that_takes_longer_than_the_domain_allows_is_a_failure_too(bundle: Path) -> None:
+    hasty = replace(LIMITS, runtime=Runtime(golden_seconds=0.02))
+    assert "no answer within 0.02 s" in failure(check_infrastructure(bundle, None, hasty))
+
+
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_the_golden_rows_are_decided_as_often_as_the_domain_says(
+    bundle: Path, repeats: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once to hold the answers against them, once to warm up, and then to be timed."""
+    there, asked = contract.get_domain("adclicks"), []
+
+    @dataclass
+    class Counting:
+        bundle: Path
+
+        def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
+            asked.append(self.bundle)
+            return there.load(self.bundle).decide(batch)
+
+    limits = replace(there.limits, runtime=Runtime(golden_repeats=repeats))
+    monkeypatch.setattr(contract, "get_domain", lambda name: replace(there, load=Counting, limits=limits))
+    assert probe(bundle, None)["rows"] == 20
+    assert len(asked) == 2 + repeats

@@ -40,8 +40,8 @@ def _judge(work: Path, champion: Path | None) -> list[Check]:
 def domain(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A domain whose bundles are called by how many people they wrong; what is not about change is left out."""
     monkeypatch.setattr(gate, "compare_to_champion", lambda *asked: [])
-    monkeypatch.setattr(gate, "check_infrastructure", lambda *asked, **limits: [])
-    return SimpleNamespace(evaluate=_evaluate, judge=_judge, metrics=(), limits=SimpleNamespace(latency_ratio=1.0))
+    monkeypatch.setattr(gate, "check_infrastructure", lambda *asked: [])
+    return SimpleNamespace(evaluate=_evaluate, judge=_judge, metrics=(), limits=None)
 
 
 def _verdict(domain: Any, work: Path, mine: int, champion: int, last_week: int | None) -> Verdict:

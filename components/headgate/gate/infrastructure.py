@@ -15,31 +15,36 @@ import polars as pl
 import psutil
 
 from headgate.contract.checks import Check
+from headgate.contract.limits import Limits
 from headgate.errors import HeadgateError
 from headgate.settings import SAFE_PATH
-
-#: The batch is decided this often; the quickest counts, since other processes only ever slow it down.
-REPEATS = 60
 
 #: Memory below this is not told apart: allocators hand out pages as they like.
 LEAST_BYTES = 16 << 20
 
-DEADLINE_SECONDS = 180
 
+def check_infrastructure(bundle: Path, champion: Path | None, limits: Limits) -> list[Check]:
+    """Load `bundle` in a fresh process, hold its golden answers against it, and time it beside the champion.
 
-def check_infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: float) -> list[Check]:
-    """Load `bundle` in a fresh process, hold its golden answers against it, and time it beside the champion."""
+    The process finds the domain by itself, as serving does; how long it may take, and how much slower and larger than
+    the champion the bundle may be, say `limits`.
+    """
     command = [sys.executable, "-m", "headgate.gate.infrastructure", str(bundle)]
     command += [str(champion)] if champion else []
     try:
         done = subprocess.run(
-            command, env=os.environ | SAFE_PATH, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+            command,
+            env=os.environ | SAFE_PATH,
+            capture_output=True,
+            text=True,
+            timeout=limits.runtime.golden_seconds,
+            check=False,
         )
         said = done.stdout.strip().splitlines()
         found: dict[str, Any] = json.loads(said[-1]) if done.returncode == 0 and said else {}
         trouble = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
     except subprocess.TimeoutExpired:
-        found, trouble = {}, [f"no answer within {DEADLINE_SECONDS} s"]
+        found, trouble = {}, [f"no answer within {limits.runtime.golden_seconds:g} s"]
     if not found:
         sentence = f"The bundle does not work in a fresh process, do not serve it: {trouble[0][:300]}"
         return [Check("infrastructure", "loads", "failed", "refuse", "–", "golden answers agree", sentence)]
@@ -56,13 +61,13 @@ def check_infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: 
         )
     ]
     for name, measured in (("latency", "seconds"), ("memory", "bytes")):
-        demanded = f"≤ {latency_ratio:g} × champion"
+        demanded = f"≤ {limits.latency_ratio:g} × champion"
         if found.get(f"champion_{measured}") is None:
             sentence = "There is no champion to compare with yet."
             checks.append(Check("infrastructure", name, "not judged", "refuse", "–", demanded, sentence))
             continue
         times = found[measured] / found[f"champion_{measured}"]
-        within = times <= latency_ratio
+        within = times <= limits.latency_ratio
         checks.append(
             Check(
                 "infrastructure",
@@ -77,8 +82,11 @@ def check_infrastructure(bundle: Path, champion: Path | None, *, latency_ratio: 
     return checks
 
 
-def _probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
-    """What the fresh process finds."""
+def probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
+    """What the fresh process finds: how many golden answers agree, and for both bundles the seconds and the bytes.
+
+    The batch is decided as often as the domain says, and the quickest counts: other processes only ever slow it down.
+    """
     from headgate.domain import get_domain
     from headgate.registry.bundles import card, verify
     from headgate.registry.golden import EXPECTED, GOLDEN, agrees
@@ -95,7 +103,7 @@ def _probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
         predictors[name].decide(batch)
         found[f"{name}bytes"] = max(psutil.Process().memory_info().rss - before, LEAST_BYTES)
     times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(REPEATS):  # by turns, so that a busy moment meets both
+    for _ in range(domain.limits.runtime.golden_repeats):  # by turns, so that a busy moment meets both
         for name, predictor in predictors.items():
             start = time.perf_counter()
             predictor.decide(batch)
@@ -106,6 +114,6 @@ def _probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
 if __name__ == "__main__":
     arguments = [Path(argument) for argument in sys.argv[1:]]
     try:
-        print(json.dumps(_probe(arguments[0], arguments[1] if len(arguments) > 1 else None)))
+        print(json.dumps(probe(arguments[0], arguments[1] if len(arguments) > 1 else None)))
     except HeadgateError as error:
         sys.exit(str(error))

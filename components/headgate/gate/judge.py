@@ -21,7 +21,7 @@ def judge_candidate(domain: Domain, work: Path, champion: Path | None, last_week
         domain.judge(work, theirs),
         _drift(domain, work, _evaluated(domain, work, last_week, "last-week")),
         compare_to_champion(work / "evaluate", theirs, domain.metrics, domain.limits),
-        check_infrastructure(work / "bundle", champion, latency_ratio=domain.limits.latency_ratio),
+        check_infrastructure(work / "bundle", champion, domain.limits),
     )
     write_json(work / "verdict.json", verdict.to_dict())
     return verdict
