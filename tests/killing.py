@@ -24,6 +24,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("commit", "http", "rename")
 
@@ -33,6 +35,17 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 #: Prefect asks by POST, and sends logs when it likes: two runs alike would not write alike often.
 ASKS = re.compile(r"/(filter|count|logs)(/|$)")
+
+
+def points(count: int, every: bool) -> list[int]:
+    """At which of `count` writes to kill: at every one, or at the first, one in the middle and the last."""
+    return list(range(1, count + 1)) if every else sorted({1, (count + 2) // 2, count})
+
+
+#: Three points wherever tests run, all of them at night.
+SOME_OR_ALL = pytest.mark.parametrize(
+    "every", [pytest.param(False, id="three points"), pytest.param(True, id="all", marks=pytest.mark.nightly)]
+)
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,17 @@
 import itertools
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-import pytest
 
 from headgate.registry import changes
 from headgate.registry.ledger import Ledger
 from headgate.registry.registrar import SOMEONE
 
 from .. import killing
-from ..killing import Outcome
+from ..killing import SOME_OR_ALL, Outcome
 from . import acts
 from .conftest import DOMAIN, Registry
 
@@ -28,13 +26,13 @@ def copies(registry: Registry, folder: Path) -> Iterator[Registry]:
 
 
 def survives(
-    registry: Registry, folder: Path, work: Callable[..., None], *arguments: object, ends: set[int], step: int
+    registry: Registry, folder: Path, work: Callable[..., None], *arguments: object, ends: set[int], every: bool
 ) -> None:
-    """Kill `work` at every `step`-th of its writes; after one look of a registrar one of `ends` decides, and wholly."""
+    """Kill `work` at some or `every` of its writes: after one look of a registrar one of `ends` decides, and wholly."""
     copy = copies(registry, folder)
     whole = killing.run(0, work, next(copy).settings, *arguments)
     assert not whole.killed
-    for n, one in zip(sample(whole.writes, step), copy, strict=False):
+    for n, one in zip(killing.points(whole.writes, every), copy, strict=False):
         assert killing.run(n, work, one.settings, *arguments) == Outcome(True, n - 1)
         one.expire()
         killing.run(0, acts.look, one.settings)
@@ -47,29 +45,21 @@ def survives(
         assert work is acts.look or not guessed, "what was cut off was taken for a person's change"
 
 
-def sample(count: int, step: int) -> Iterable[int]:
-    """The first write, the last, and every `step`-th between."""
-    return sorted({1, count, *range(1, count + 1, step)})
-
-
-SOME_OR_ALL = pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.nightly)])
-
-
 @SOME_OR_ALL
-def test_a_promotion(registry: Registry, tmp_path: Path, step: int) -> None:
+def test_a_promotion(registry: Registry, tmp_path: Path, every: bool) -> None:
     registry.line(2)
     number = registry.register(None)
-    survives(registry, tmp_path / "copies", acts.promote, number, ends={2, number}, step=step)
+    survives(registry, tmp_path / "copies", acts.promote, number, ends={2, number}, every=every)
 
 
 @SOME_OR_ALL
-def test_a_promotion_that_is_run_again(registry: Registry, tmp_path: Path, step: int) -> None:
+def test_a_promotion_that_is_run_again(registry: Registry, tmp_path: Path, every: bool) -> None:
     """Without any registrar: the next run of the flow itself finishes it."""
     registry.line(1)
     number = registry.register(None)
     copy = copies(registry, tmp_path / "copies")
     writes = killing.run(0, acts.promote, next(copy).settings, number).writes
-    for n, one in zip(sample(writes, step), copy, strict=False):
+    for n, one in zip(killing.points(writes, every), copy, strict=False):
         assert killing.run(n, acts.promote, one.settings, number).killed
         one.expire()
         killing.run(0, acts.promote, one.settings, number)
@@ -77,25 +67,25 @@ def test_a_promotion_that_is_run_again(registry: Registry, tmp_path: Path, step:
 
 
 @SOME_OR_ALL
-def test_a_rollback(registry: Registry, tmp_path: Path, step: int) -> None:
+def test_a_rollback(registry: Registry, tmp_path: Path, every: bool) -> None:
     registry.line(3)
-    survives(registry, tmp_path / "copies", acts.roll_back, ends={2, 3}, step=step)
+    survives(registry, tmp_path / "copies", acts.roll_back, ends={2, 3}, every=every)
 
 
 @SOME_OR_ALL
-def test_a_registrar_that_follows_a_stage(registry: Registry, tmp_path: Path, step: int) -> None:
+def test_a_registrar_that_follows_a_stage(registry: Registry, tmp_path: Path, every: bool) -> None:
     registry.line(3)
     registry.stage(1)
-    survives(registry, tmp_path / "copies", acts.look, ends={1}, step=step)
+    survives(registry, tmp_path / "copies", acts.look, ends={1}, every=every)
 
 
 @SOME_OR_ALL
-def test_a_registrar_that_puts_back_what_may_not_serve(registry: Registry, tmp_path: Path, step: int) -> None:
+def test_a_registrar_that_puts_back_what_may_not_serve(registry: Registry, tmp_path: Path, every: bool) -> None:
     registry.line(2)
     number = registry.register("refused")
     registry.alias(number)
     registry.stage(number, archive_existing_versions=True)
-    survives(registry, tmp_path / "copies", acts.look, ends={2}, step=step)
+    survives(registry, tmp_path / "copies", acts.look, ends={2}, every=every)
 
 
 def test_the_tool_kills_before_a_request_that_writes_and_before_a_rename(tmp_path: Path) -> None:

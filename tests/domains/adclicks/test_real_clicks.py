@@ -21,7 +21,7 @@ from ...shared import TALKINGDATA, needs
 
 ADCLICKS = get_domain("adclicks")
 
-pytestmark = needs(TALKINGDATA)
+pytestmark = [needs(TALKINGDATA), pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,15 @@ def day(
     return call
 
 
+def steep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the steps of the search be those of a steep limit, so that they take no time."""
+
+    def attempt(_: object, rate: float) -> Judged:
+        return Judged(1000, 0.06, 0.0, 0.0, 0.1, "latency" if rate > 300 else "", False)
+
+    monkeypatch.setattr(Trial, "attempt", attempt)
+
+
 def reports(tmp_path: Path) -> list[report.GameDay]:
     return [report.read(path) for path in sorted((tmp_path / "state" / "gameday").glob("*.json"))]
 
@@ -75,9 +84,8 @@ def reports(tmp_path: Path) -> list[report.GameDay]:
 def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
     day: Call, address: str, source: Path, tmp_path: Path, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The steps of the search are those of a steep limit, so that it takes no time; the rehearsal is a real load."""
-    steep = lambda _, rate: Judged(1000, 0.06, 0.0, 0.0, 0.1, "latency" if rate > 300 else "", False)  # noqa: E731
-    monkeypatch.setattr(Trial, "attempt", steep)
+    """The rehearsal is a real load."""
+    steep(monkeypatch)
     done = day("--target", address, "--in", source, "--type", "m7i.2xlarge", "--each", 10, "--author", "ana")
     assert done.exit_code == 0, done.output
     (made,) = reports(tmp_path)
@@ -100,7 +108,13 @@ def test_a_game_day_finds_the_limit_rehearses_the_event_and_masks_its_minutes(
     assert start <= made.started < made.ended <= end < planned.span("UTC")[1]
 
 
-@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["in front", "in the background"])
+@pytest.mark.parametrize(
+    "ctrl_c",
+    [
+        pytest.param(signal.default_int_handler, id="in front"),
+        pytest.param(signal.SIG_IGN, id="in the background", marks=pytest.mark.nightly),
+    ],
+)
 def test_one_that_is_stopped_leaves_the_mask_with_its_true_end_and_reports_what_there_is(
     day: Call, source: Path, tmp_path: Path, ctrl_c: Any
 ) -> None:

@@ -27,6 +27,7 @@ from headgate.settings import Settings
 from headgate.settings import load as load_settings
 
 from .... import killing
+from ....killing import SOME_OR_ALL
 from . import placing
 from .cloud import Cloud, tag
 from .placing import NOW
@@ -147,36 +148,39 @@ def test_a_reservation_says_when_how_long_and_which_order_it_is(cloud: Cloud, he
     assert len(one["ClientToken"]) <= 64
 
 
+@SOME_OR_ALL
 @pytest.mark.parametrize("forgetful", [False, True], ids=["tokens", "tags"])
 def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(
-    cloud: Cloud, here: Settings, plan: Plan, forgetful: bool, tmp_path: Path
+    cloud: Cloud, here: Settings, plan: Plan, forgetful: bool, every: bool, tmp_path: Path
 ) -> None:
-    """Killed before each of its writes in turn; with `tags`, EC2 has forgotten the token by the second run."""
+    """Killed before some or each of its writes; with `tags`, EC2 has forgotten the token by the second run."""
     kinds = ("reservation",) if forgetful else ("reservation", "schedule")
     few = [next(one for one in plan.orders if one.kind == kind) for kind in kinds]
     short = plans.seal(msgspec.structs.replace(plan, orders=few))
     plans.write(short, tmp_path / "plan.json")
     cloud.forgetful = forgetful
-    n = 0
-    while True:
-        n += 1
-        ended = killing.run(n, placing.order, here, tmp_path / "plan.json", cloud.url, kinds=("commit", "http"))
-        if not ended.killed:
-            break
-        ledger = Ledger(here)
+    ledger = Ledger(here)
+
+    def run(n: int) -> killing.Outcome:
         with ledger._begin() as connection:
             connection.exec_driver_sql("update headgate_leases set until = 0")
-        order(here, short)
-        assert (bought(cloud), sizes()) == exactly(short), f"killed before write {n}"
-        ledger.verify()
+            connection.exec_driver_sql("delete from headgate_ledger")
         cloud.reservations.clear()
         for group, day, _ in sizes():
             boto3.client("autoscaling").delete_scheduled_action(
                 AutoScalingGroupName=group, ScheduledActionName=f"headgate-{day}-{group}"
             )
+        return killing.run(n, placing.order, here, tmp_path / "plan.json", cloud.url, kinds=("commit", "http"))
+
+    writes = run(0).writes
+    assert writes >= 4 * len(few)
+    for n in killing.points(writes, every):
+        assert run(n).killed
         with ledger._begin() as connection:
-            connection.exec_driver_sql("delete from headgate_ledger")
-    assert n > 4 * len(few)
+            connection.exec_driver_sql("update headgate_leases set until = 0")
+        order(here, short)
+        assert (bought(cloud), sizes()) == exactly(short), f"killed before write {n}"
+        ledger.verify()
 
 
 def test_throttling_is_waited_out(cloud: Cloud, here: Settings, plan: Plan) -> None:
