@@ -32,8 +32,11 @@ class Exported(Protocol):
 class Redecide(Protocol):
     """Decides logged rows again on what is logged of their inputs."""
 
-    def __call__(self, predictor: Any, rows: pl.DataFrame) -> pl.DataFrame:
-        """`slice`, `outcome` (null: cannot be decided) and `DecisionLog.decided` of `rows`, in their order."""
+    def __call__(self, predictor: Any, rows: pl.DataFrame, companions: Mapping[str, Any]) -> pl.DataFrame:
+        """`slice`, `outcome` (null: cannot be decided) and `DecisionLog.decided` of `rows`, in their order.
+
+        All of `rows` name the same companions: the values of those that can be recalled are given by name.
+        """
         ...
 
 

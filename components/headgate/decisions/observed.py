@@ -12,9 +12,7 @@ from typing import Any
 import polars as pl
 
 from headgate.contract.limits import Watch
-from headgate.contract.live import Redecide
 from headgate.contract.observations import Observe, units_of
-from headgate.contract.predictor import Predictor
 from headgate.decisions.reading import effective, parts
 from headgate.domain import Domain
 from headgate.errors import DataRefused, UsageError
@@ -31,19 +29,6 @@ def observe(domain: Domain) -> Observe:
     if found is None:
         raise UsageError(f"{domain.name} does not say what its decisions do, so they cannot be watched or scored.")
     return found
-
-
-def redecide(domain: Domain) -> Redecide:
-    """The domain's own; UsageError where it has none."""
-    found = domain.logs.redecide
-    if found is None:
-        raise UsageError(f"{domain.name} logs nothing to decide by, so what was decided cannot be decided again.")
-    return found
-
-
-def decided_by(domain: Domain, predictor: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
-    """Logged `rows` as another version would have decided them on the same inputs; outcome null where it cannot."""
-    return rows.with_columns(redecide(domain)(predictor, rows).select("outcome", *domain.logs.log.decided))
 
 
 def watched_rows(domain: Domain, watch: Watch, rows: pl.DataFrame) -> pl.DataFrame:

@@ -17,7 +17,8 @@ import polars as pl
 from headgate.contract.outcomes import Outcomes
 from headgate.data import datasets
 from headgate.decisions import corrections, reading
-from headgate.decisions.observed import redecide, watched_rows
+from headgate.decisions.observed import watched_rows
+from headgate.decisions.redeciding import Redecider, redecide
 from headgate.domain import Domain
 from headgate.errors import DataRefused, UsageError
 from headgate.registry import versions
@@ -102,6 +103,7 @@ class Replayed:
     missing: int  # rows that the log lost in this time
     slices: tuple[Change, ...]
     adverse: str  # what an adverse decision is, in words
+    gone: tuple[str, ...] = ()  # companions that rows name and nobody has any more, in sentences
     delivered: int = 0  # files copied to `out`
 
     def words(self) -> str:
@@ -121,6 +123,7 @@ class Replayed:
             "were lost as they were logged, and cannot be decided again": self.missing,
         }
         lines += [f"{count:,} {what}." for what, count in notes.items() if count]
+        lines += self.gone
         if changed := [one for one in self.slices if one.newly_adverse or one.newly_not or one.otherwise]:
             heads = ("decisions", f"newly {self.adverse}", "no longer", "good", f"good, newly {self.adverse}")
             widths = [max(len(head), 9) for head in heads]
@@ -174,7 +177,7 @@ def _allow(settings: Settings, version: Version, asked: Asked) -> None:
 
 def _decided(settings: Settings, version: Version, predictor: Any, asked: Asked, identity: str) -> Replayed:
     """Go through the log part by part; what differs is published unless it is a dry run."""
-    domain, live, decide = asked.domain, asked.domain.logs, redecide(asked.domain)
+    domain, live, decide = asked.domain, asked.domain.logs, Redecider(settings, asked.domain, predictor)
     read = partial(reading.parts, settings, live.log)
     logged = partial(live.recompute, read) if asked.mode == "recompute" and live.recompute else read
     named = {"version": version.number, "bundle": version.bundle, "mode": asked.mode}
@@ -185,7 +188,7 @@ def _decided(settings: Settings, version: Version, predictor: Any, asked: Asked,
             rows = rows.filter(pl.col("role") == "default")
         held = reading.effective(settings, live.log, rows, part)
         told = held.select("decision_id", "ruled", before="outcome", good=_good(domain, held))
-        told = told.hstack(decide(predictor, held))
+        told = told.hstack(decide(held))
         known = told.filter(pl.col("outcome").is_not_null())
         undecided += len(told) - len(known)
         differs = known.filter(pl.col("outcome") != pl.col("before"))
@@ -218,6 +221,7 @@ def _decided(settings: Settings, version: Version, predictor: Any, asked: Asked,
         missing=sum(gap.rows for gap in reading.gaps(settings, domain.name, asked.since, asked.until)),
         slices=slices,
         adverse=domain.decides.adverse_words,
+        gone=tuple(decide.gone),
     )
 
 

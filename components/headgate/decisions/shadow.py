@@ -11,8 +11,9 @@ import polars as pl
 
 from headgate.contract.checks import Check
 from headgate.contract.predictor import Predictor
-from headgate.decisions.observed import decided_by, watched_rows
+from headgate.decisions.observed import watched_rows
 from headgate.decisions.reading import parts
+from headgate.decisions.redeciding import Redecider
 from headgate.decisions.tally import EVERYTHING
 from headgate.domain import Domain
 from headgate.errors import DataRefused
@@ -118,11 +119,11 @@ def shadow_check(settings: Settings, domain: Domain, wanted: str) -> Check:
 
 def compare(settings: Settings, domain: Domain, other: Predictor, since: datetime, until: datetime) -> list[Line]:
     """`other` beside what was decided in [since, until), all traffic first; nothing where nothing can be held."""
-    sums = pl.DataFrame()
+    sums, again = pl.DataFrame(), Redecider(settings, domain, other)
     for _, rows in parts(settings, domain.logs.log, since, until):
         decided = rows.filter(pl.col("role") != "default")
         if len(decided):
-            sums = _sum([sums, _count(domain, other, decided)])
+            sums = _sum([sums, _count(domain, again, decided)])
     if not len(sums):
         return []
     whole = _line(EVERYTHING, _sum([sums.with_columns(slice=pl.lit(EVERYTHING))]))
@@ -130,10 +131,10 @@ def compare(settings: Settings, domain: Domain, other: Predictor, since: datetim
     return [whole, *sorted(slices, key=lambda line: -line.decisions)]
 
 
-def _count(domain: Domain, other: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
+def _count(domain: Domain, again: Redecider, rows: pl.DataFrame) -> pl.DataFrame:
     """Sums by slice and unit of what both decide."""
     watch, decides = domain.limits.watch, domain.decides
-    others = decided_by(domain, other, rows)
+    others = again(rows)
     both = rows.select(
         "slice",
         unit=watched_rows(domain, watch, rows)["unit"] if watch else pl.col("decision_id"),

@@ -18,13 +18,13 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 
 from headgate.contract.limits import Watch
-from headgate.contract.predictor import Predictor
 from headgate.decisions import alerts, tally
 from headgate.decisions.alerts import WHO, Alert
 from headgate.decisions.drift import drifted
 from headgate.decisions.latency import Latency
-from headgate.decisions.observed import decided_by, watched_rows
+from headgate.decisions.observed import watched_rows
 from headgate.decisions.reading import parts
+from headgate.decisions.redeciding import Redecider
 from headgate.decisions.state import State
 from headgate.decisions.tally import Finding
 from headgate.domain import Domain
@@ -76,7 +76,7 @@ class Watcher:
         self._folder = settings.home / "watch" / domain.name
         self._state = State.load(self._folder)
         self._latency = Latency(settings, domain.name)
-        self._loaded: tuple[int, Predictor] | None = None  # the version before
+        self._loaded: tuple[int, Redecider] | None = None  # the version before
         self._as_of: tuple[int, datetime | None] | None = None  # of the champion's data
 
     def look(self) -> Looked:
@@ -122,20 +122,17 @@ class Watcher:
 
     def _before(self, watch: Watch, previous: int | None, rows: pl.DataFrame) -> pl.Series:
         """Whether the version before would have wronged each of `rows`; null where it cannot be asked."""
+        asked = previous is not None and self._domain.logs.redecide is not None
         try:
-            if previous is not None and (self._loaded is None or self._loaded[0] != previous):
+            if asked and previous is not None and (self._loaded is None or self._loaded[0] != previous):
                 version = versions.wanted(self._settings, self._domain.name, str(previous))
-                self._loaded = previous, self._domain.load(versions.fetch(version, self._settings))
+                predictor = self._domain.load(versions.fetch(version, self._settings))
+                self._loaded = previous, Redecider(self._settings, self._domain, predictor)
         except HeadgateError as error:
             log.error("%s is not held against version %s: %s", self._domain.name, previous, error)
-        if (
-            previous is None
-            or self._loaded is None
-            or self._loaded[0] != previous
-            or self._domain.logs.redecide is None
-        ):
+        if not asked or self._loaded is None or self._loaded[0] != previous:
             return pl.Series([None] * len(rows), dtype=pl.Boolean)
-        others = decided_by(self._domain, self._loaded[1], rows)
+        others = self._loaded[1].rows(rows)
         wronged = watched_rows(self._domain, watch, others)["numerator"] > 0
         return wronged.set(others["outcome"].is_null(), None)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from headgate.decisions.reading import effective, parts
+from headgate.decisions.redeciding import Redecider
 from headgate.decisions.replay import Asked, replay_decisions
 from headgate.decisions.watch import Watcher
 from headgate.drills.world import Scratch, World, promise
@@ -62,9 +63,9 @@ def _differing(here: Scratch, number: int) -> int:
     """Effective decisions that `number` would not make on the same inputs."""
     version = versions.find(versions.client(here.settings), here.name, str(number))
     predictor, live = here.domain.load(versions.fetch(version, here.settings)), here.domain.logs
-    assert live.redecide is not None  # the replay before asked for it
+    again = Redecider(here.settings, here.domain, predictor)
     wrong = 0
     for part, rows in parts(here.settings, live.log):
         holds = effective(here.settings, live.log, rows, part)
-        wrong += int((holds["outcome"] != live.redecide(predictor, rows)["outcome"]).sum())
+        wrong += int((holds["outcome"] != again(rows)["outcome"]).sum())
     return wrong

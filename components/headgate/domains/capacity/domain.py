@@ -2,6 +2,7 @@
 
 from headgate.contract.live import Live
 from headgate.domain import Domain, late
+from headgate.domains.capacity.companions.followed import COMPANIONS
 from headgate.domains.capacity.limits import LIMITS, METRICS, OUTCOMES
 from headgate.domains.capacity.serving.log_rows import LOG, observe
 from headgate.domains.capacity.simulated.simulator import SCENARIOS, simulate
@@ -26,6 +27,7 @@ CAPACITY = Domain(
     score=late("headgate.domains.capacity.stages.batch:score"),
     routes=late("headgate.domains.capacity.serving.routes:routes"),
     pages=late("headgate.domains.capacity.pages.routes:pages"),
+    companions=COMPANIONS,
     live=Live(log=LOG, observe=observe, redecide=late("headgate.domains.capacity.serving.redecide:redecide")),
     simulate=simulate,
     scenarios=SCENARIOS,

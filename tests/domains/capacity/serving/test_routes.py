@@ -2,19 +2,34 @@
 
 import csv
 import io
+import shutil
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
+import polars as pl
 import pytest
 from starlette.applications import Starlette
 
+from headgate import settings as settings_module
 from headgate.api.problems import Problem, on_problem
+from headgate.contract.host import Host
 from headgate.contract.row import Recorder
 from headgate.contract.slots import Loaded, Slots
+from headgate.decisions.reading import schema
+from headgate.decisions.redeciding import Redecider
+from headgate.domains.capacity.companions.calendar import as_of, read_calendar
+from headgate.domains.capacity.companions.edit import Signature, change
+from headgate.domains.capacity.companions.followed import COMPANIONS
+from headgate.domains.capacity.domain import CAPACITY
 from headgate.domains.capacity.model.forecaster import Forecaster
+from headgate.domains.capacity.serving.log_rows import LOG
 from headgate.domains.capacity.serving.routes import routes
+from headgate.serving.companions import CompanionFollower
 
 from ....hosts import NoLog, host
 
@@ -211,7 +226,7 @@ def test_what_was_asked_is_logged(slots: Slots, forecaster: Forecaster) -> None:
     client_of(slots, noted).get("/v1/capacity/forecast", params=DAY)
     (row,) = noted.rows
     assert (row.kind, row.series, row.step, row.version, row.role) == ("forecast", HOME, 3600, 7, "champion")
-    assert row.companions == forecaster.companion()
+    assert row.companions == f"calendar:own-{forecaster.companion()}"
     assert (row.end - row.start, row.against) == (86_400_000_000, False)
 
 
@@ -227,7 +242,7 @@ def test_what_came_is_logged_once_with_its_band(slots: Slots, forecaster: Foreca
         assert client.post("/v1/capacity/track", content=msgspec.json.encode(body | {"values": told})).is_success
     first = int(start.timestamp())
     assert [row.time // 1_000_000 - first for row in noted.rows] == [0, 900, 2700, 3600]
-    assert [row.against for row in noted.rows] == [False, True, True, False]
+    assert [row.outcome == "outside" for row in noted.rows] == [False, True, True, False]
     assert [row.slice for row in noted.rows] == ["no event", "no event", "events", "events"], "it is 23:00 in Berlin"
     assert {(row.kind, row.step, row.companions) for row in noted.rows} == {("actual", 900, forecaster.companion())}
     for row, number in zip(noted.rows, (0, 1, 3, 4), strict=True):
@@ -236,3 +251,118 @@ def test_what_came_is_logged_once_with_its_band(slots: Slots, forecaster: Foreca
     corrected = [came[0] + 1, *came[1:]]
     client.post("/v1/capacity/track", content=msgspec.json.encode(body | {"values": corrected}))
     assert [row.actual for row in noted.rows[4:]] == [corrected[0]], "another value is news"
+
+
+class Planners:
+    """An app that follows a calendar of its own, and what it logs."""
+
+    def __init__(self, slots: Slots, folder: Path) -> None:
+        self.folder, self.recorder = folder, Noted()
+        here = replace(settings_module.load(), calendar=str(folder))
+        domain = cast(Any, SimpleNamespace(name="capacity", companions=COMPANIONS))
+        self.follower = CompanionFollower([domain], here)
+        made = Host(slots, self.recorder, here, self.follower.companions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from starlette.testclient import TestClient
+        self.client = TestClient(Starlette(routes=routes(made), exception_handlers={Problem: on_problem}))
+
+    def get(self, name: str, **asked: Any) -> Any:
+        return self.client.get(f"/v1/capacity/{name}", params=asked)
+
+    def post(self, body: Any) -> Any:
+        return self.client.post("/v1/capacity/track", content=msgspec.json.encode(body))
+
+    def move(self, start: str, end: str) -> None:
+        change(self.folder, SALE, Signature("ana", "late"), start=start, end=end)
+
+
+@pytest.fixture
+def planners(tmp_path: Path, load_source: Path, slots: Slots) -> Planners:
+    shutil.copyfile(load_source / "calendar.csv", tmp_path / "calendar.csv")
+    made = Planners(slots, tmp_path)
+    made.follower.look("capacity")
+    return made
+
+
+WINDOW = {"series": HOME, "from": "2026-02-20", "to": "2026-02-26", "step": "1d"}
+
+
+def test_every_endpoint_uses_the_calendar_in_force_and_says_which(
+    planners: Planners, get: Any, forecaster: Forecaster
+) -> None:
+    planners.move("2026-02-23", "2026-02-24")
+    planners.follower.look("capacity")
+    identity = planners.follower.companions.of("capacity")["calendar"].id
+    assert identity != forecaster.companion()
+    known = as_of(read_calendar(planners.folder), datetime.now(UTC))
+    start, end = (datetime(2026, 2, day, tzinfo=UTC) for day in (20, 26))
+    wanted = forecaster.forecast(HOME, start, end, step=86_400, calendar=known).quantiles[0.5]
+    own = forecaster.forecast(HOME, start, end, step=86_400).quantiles[0.5]
+    assert abs(wanted / own - 1).max() > 0.05
+    said = planners.get("forecast", **WINDOW).json()
+    assert (said["quantiles"]["0.5"], said["calendar"]) == (pytest.approx(wanted, abs=1e-3), identity)
+    supposed = planners.get("whatif", **WINDOW, event=SALE, event_start="2026-02-21").json()
+    assert supposed["before"] == pytest.approx(wanted, abs=1e-3)
+    why = planners.get("explain", **DAY | {"from": "2026-02-23T18:00Z", "to": "2026-02-23T18:15Z"}).json()
+    assert (why["events"], why["calendar"]) == (["Flash sale (sale), 2026-02-23 to 2026-02-24"], identity)
+    tracked = planners.post(WINDOW | {"values": [float(own[0])]}).json()
+    assert (tracked["forecast"], tracked["calendar"]) == (pytest.approx(wanted, abs=1e-3), identity)
+    assert [row.companions for row in planners.recorder.rows] == [f"calendar:{identity}"] * 2
+    peaks = [
+        asked("forecast", series=HOME, **{"from": "2026-02-23", "to": "2026-02-24"}, peak=True).json()["peak"]["0.5"]
+        for asked in (planners.get, get)
+    ]
+    assert peaks[0] > 1.05 * peaks[1], "the peak has the sale in it"
+
+
+def test_without_a_calendar_of_planners_the_log_says_that_it_was_the_version_s_own(
+    slots: Slots, forecaster: Forecaster
+) -> None:
+    recorder = Noted()
+    assert client_of(slots, recorder).get("/v1/capacity/forecast", params=DAY).status_code == 200
+    assert [row.companions for row in recorder.rows] == [f"calendar:own-{forecaster.companion()}"]
+
+
+def test_a_calendar_that_breaks_leaves_the_one_before_in_force(planners: Planners) -> None:
+    before = planners.get("forecast", **DAY).json()
+    path = planners.folder / "calendar.csv"
+    path.write_text(path.read_text() + "broken")
+    planners.follower.look("capacity")
+    assert planners.get("forecast", **DAY).json() == before
+    assert "calendar.csv, line" in (planners.follower.companions.problem("capacity", "calendar") or "")
+
+
+def test_a_calendar_that_was_never_read_is_said_and_nothing_is_forecast(slots: Slots, tmp_path: Path) -> None:
+    (tmp_path / "calendar.csv").write_text("broken")
+    broken = Planners(slots, tmp_path)
+    assert "has not been read yet" in broken.get("forecast", **DAY).text
+    broken.follower.look("capacity")
+    answer = broken.get("forecast", **DAY)
+    assert answer.status_code == 503
+    assert "calendar.csv" in answer.text
+
+
+def test_what_was_logged_is_decided_again_with_the_calendar_of_then(planners: Planners, forecaster: Forecaster) -> None:
+    """A sale that was moved since does not put what came inside or outside of another band."""
+    planners.move("2026-02-23", "2026-02-24")
+    planners.follower.look("capacity")
+    known = planners.follower.companions.of("capacity")["calendar"]
+    start, end = (datetime(2026, 2, day, tzinfo=UTC) for day in (23, 24))
+    came = forecaster.forecast(HOME, start, end, calendar=known.value).quantiles[0.5]
+    body = {"series": HOME, "from": "2026-02-23", "to": "2026-02-24", "step": "15min", "values": came.tolist()}
+    assert planners.post(body).status_code == 200
+    rows = pl.DataFrame(
+        [msgspec.structs.astuple(row) for row in planners.recorder.rows], schema=schema(LOG), orient="row", strict=False
+    )
+    assert set(rows["outcome"]) == {"inside"}
+    planners.move("2026-02-25", "2026-02-26")
+    domain = replace(CAPACITY, load=lambda bundle: forecaster)
+    again = Redecider(replace(settings_module.load(), calendar=str(planners.folder)), domain, forecaster)
+    assert again(rows)["outcome"].to_list() == rows["outcome"].to_list()
+    own = rows.with_columns(companions=pl.lit(f"calendar:own-{known.id}"))
+    assert "outside" in set(again(own)["outcome"]), "by the version's own the sale is elsewhere"
+    gone = rows.with_columns(companions=pl.lit("calendar:0123456789ab"))
+    assert again(gone)["outcome"].null_count() == len(rows)
+    assert len(again.gone) == 1
+    assert "0123456789ab" in again.gone[0]

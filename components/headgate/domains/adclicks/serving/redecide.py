@@ -5,15 +5,17 @@ as much history before the replay as any window reaches. The counters that serve
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from headgate.contract.companions import NONE
 from headgate.contract.live import Part, Read
 from headgate.domains.adclicks.data.schema import CLICKS
 from headgate.domains.adclicks.features.kernel import FEATURES
@@ -29,9 +31,10 @@ _VECTOR = pl.Array(pl.Float32, len(FEATURES))
 _GROUP = 16_384
 
 
-def redecide(predictor: Predictor, rows: pl.DataFrame) -> pl.DataFrame:
+def redecide(predictor: Predictor, rows: pl.DataFrame, companions: Mapping[str, Any] = NONE) -> pl.DataFrame:
     """Decide logged `rows` on their vectors: slice, outcome, score, threshold (null: never); in the same order.
 
+    What was looked up as they were decided is in the rows: no companion is asked again.
     A row without a vector was answered before its counters were; all its answers are null.
     """
     known = rows["features"].is_not_null()

@@ -52,6 +52,7 @@ class Forecaster:
         self.as_of = datetime.fromisoformat(described["as_of"])
         self.calendar: tuple[Event, ...] = as_of(read_calendar(bundle), self.as_of)
         self.masks: tuple[Mask, ...] = as_of(read_masks(bundle), self.as_of)
+        self._own = companion_id(self.calendar)
         self.models: list[Model] = models.read(bundle)
         self.bands, self.noise = read_bands(bundle)
         self.library = peaks.read_libraries(bundle)
@@ -208,7 +209,7 @@ class Forecaster:
 
     def companion(self, calendar: Sequence[Event] | None = None) -> str:
         """The id of the calendar that a forecast uses."""
-        return companion_id(self.calendar if calendar is None else calendar)
+        return self._own if calendar is None else companion_id(calendar)
 
     def _events(self, model: Model, columns: Sequence[int], calendar: Sequence[Event] | None) -> tuple[Event, ...]:
         """The events that apply to a model's series; those of one model share them."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -11,10 +10,12 @@ from headgate.contract.host import Host
 from headgate.contract.row import Role
 from headgate.contract.slots import Loaded
 from headgate.domains.capacity.companions import local_time
-from headgate.domains.capacity.companions.calendar import Event, as_of, read_calendar
+from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.companions.followed import CALENDAR
 from headgate.domains.capacity.data.raw import Series
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.forecaster import ALL, Forecaster
+from headgate.domains.capacity.serving.calendar import calendar_in_force
 from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.errors import UsageError
 
@@ -68,14 +69,15 @@ def forecaster_of(loaded: Loaded) -> Forecaster:
     return cast(Forecaster, loaded.predictor)
 
 
-def calendar(host: Host, forecaster: Forecaster) -> tuple[Event, ...]:
-    """The calendar in force: that of the folder that planners edit, as it is known now, else the version's own."""
-    if host.settings.calendar is None:
-        return forecaster.calendar
-    folder = Path(host.settings.calendar)
-    if not (folder / Event.FILE).is_file():
-        raise UsageError(f"There is no {Event.FILE} in {folder}: check HEADGATE_CALENDAR.")
-    return as_of(read_calendar(folder), datetime.now(UTC))
+def calendar(host: Host, forecaster: Forecaster) -> Sequence[Event]:
+    """The calendar in force, looked at anew: who has just saved an event sees it.
+
+    Raises HeadgateError where it cannot be read, also while an older one is in force: planners mend it.
+    """
+    host.companions.refresh(DOMAIN)
+    if problem := host.companions.problem(DOMAIN, CALENDAR):
+        raise UsageError(problem)
+    return calendar_in_force(host, forecaster).events
 
 
 def names(forecaster: Forecaster) -> list[tuple[str, list[str]]]:

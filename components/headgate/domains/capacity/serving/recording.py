@@ -1,7 +1,8 @@
 """What `/forecast` and `/track` write to the decision log."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from headgate.contract.row import Recorder, Role
 from headgate.contract.slots import Loaded
+from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.measures import inside
@@ -21,6 +23,30 @@ DOMAIN = "capacity"
 REMEMBERED = 100_000
 
 Key = tuple[str, int, int]  # series, step, time
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The events that count, the id of that calendar, and how the log names it."""
+
+    events: Sequence[Event]
+    id: str
+    entry: str
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """What answers a request: a version in its role, and the calendar in force."""
+
+    loaded: Loaded
+    role: Role
+    calendar: Calendar
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """What forecasts in the version."""
+        assert isinstance(self.loaded.predictor, Forecaster)
+        return self.loaded.predictor
 
 
 class Told:
@@ -45,18 +71,16 @@ class Told:
         return before != value
 
 
-def record_forecast(
-    recorder: Recorder, loaded: Loaded, role: Role, series: str, start: datetime, end: datetime, step: int
-) -> None:
+def record_forecast(recorder: Recorder, by: Deciding, series: str, start: datetime, end: datetime, step: int) -> None:
     """Log that a window of `series` was forecast."""
     at = datetime.now(UTC)
     row = LoggedForecast(
         recorder.ids(1, at)[0],
         _micros(at.timestamp()),
-        loaded.version,
-        loaded.bundle,
-        _forecaster(loaded).companion(),
-        role,
+        by.loaded.version,
+        by.loaded.bundle,
+        by.calendar.entry,
+        by.role,
         "",
         "asked",
         "forecast",
@@ -71,8 +95,7 @@ def record_forecast(
 def record_actuals(
     recorder: Recorder,
     told: Told,
-    loaded: Loaded,
-    role: Role,
+    by: Deciding,
     series: str,
     times: NDArray[np.int64],
     values: NDArray[np.float64],
@@ -84,24 +107,24 @@ def record_actuals(
     if not new.any():
         return
     times, values = times[new], values[new]
-    forecaster = _forecaster(loaded)
+    forecaster, events = by.forecaster, by.calendar.events
     first, last = (datetime.fromtimestamp(int(time), UTC) for time in (times[0], times[-1] + step))
-    said = forecaster.forecast(series, first, last, step=step, levels=(0.05, 0.5, 0.95))
+    said = forecaster.forecast(series, first, last, step=step, levels=(0.05, 0.5, 0.95), calendar=events)
     place = np.searchsorted(said.times, times)
     low, median, high = (said.quantiles[level][place] for level in (0.05, 0.5, 0.95))
     held = inside(values, low, high)
-    on = _during_events(forecaster, series, times)
+    on = _during_events(forecaster, events, series, times)
     at = datetime.now(UTC)
-    decided, calendar, ids = _micros(at.timestamp()), forecaster.companion(), recorder.ids(len(times), at)
+    decided, ids = _micros(at.timestamp()), recorder.ids(len(times), at)
     columns = zip(ids, on, held, times, values, median, low, high, strict=True)
     rows = [
         LoggedForecast(
             number,
             decided,
-            loaded.version,
-            loaded.bundle,
-            calendar,
-            role,
+            by.loaded.version,
+            by.loaded.bundle,
+            by.calendar.entry,
+            by.role,
             EVENTS if during else NO_EVENT,
             "inside" if within else "outside",
             "actual",
@@ -118,16 +141,13 @@ def record_actuals(
     recorder.record(DOMAIN, rows)
 
 
-def _during_events(forecaster: Forecaster, series: str, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _during_events(
+    forecaster: Forecaster, events: Sequence[Event], series: str, times: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """Whether an event of the calendar is on [n] for the first part of `series` at epoch seconds `times` [n]."""
     model, columns = forecaster.parts(series)[0]
     one = model.series[columns[0]]
-    return active([event for event in forecaster.calendar if event.applies(one.region, one.service)], times, one.zone)
-
-
-def _forecaster(loaded: Loaded) -> Forecaster:
-    assert isinstance(loaded.predictor, Forecaster)
-    return loaded.predictor
+    return active([event for event in events if event.applies(one.region, one.service)], times, one.zone)
 
 
 def _micros(seconds: float) -> int:

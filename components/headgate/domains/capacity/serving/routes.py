@@ -18,11 +18,11 @@ from headgate.api.endpoints import Endpoint, Operation, json, query, read
 from headgate.api.problems import Problem, not_ready
 from headgate.contract.host import Host
 from headgate.contract.row import Recorder, Role
-from headgate.contract.slots import Loaded, Slots
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.series_model import grid
+from headgate.domains.capacity.serving.calendar import calendar_in_force
 from headgate.domains.capacity.serving.explain import explain_forecast, moved, what_if
-from headgate.domains.capacity.serving.recording import DOMAIN, Told, record_actuals, record_forecast
+from headgate.domains.capacity.serving.recording import DOMAIN, Deciding, Told, record_actuals, record_forecast
 from headgate.domains.capacity.serving.track import track_event
 from headgate.errors import HeadgateError
 
@@ -85,7 +85,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     series: str
     version: int
-    calendar: Annotated[str, Meta(description="The id of the calendar that was used.")]
+    calendar: Annotated[str, Meta(description="The id of the calendar in force, which was used.")]
     step_seconds: int
     certified: Annotated[bool, Meta(description="Whether origins were tried as far ahead as this.")]
     time_utc: list[str]
@@ -122,6 +122,7 @@ class Followed(msgspec.Struct, frozen=True):
 
     series: str
     version: int
+    calendar: str
     ratio: Annotated[float, Meta(description="Actual over forecast, lately.")]
     seen: int
     outside: Annotated[int, Meta(description="Steps that left their band.")]
@@ -134,25 +135,25 @@ class Followed(msgspec.Struct, frozen=True):
 
 def routes(host: Host) -> list[Any]:
     """The endpoints; they answer with the champion, or for its share of the series with the canary."""
-    slots, recorder, told = host.slots, host.recorder, Told()
+    recorder, told = host.recorder, Told()
 
     async def forecasts(request: Request) -> Response:
         asked = query(request, Asked)
-        return await run_in_threadpool(_forecast, asked, *_deciding(slots, asked.series), recorder)
+        return await run_in_threadpool(_forecast, asked, _deciding(host, asked.series), recorder)
 
     async def explanation(request: Request) -> Response:
         asked = query(request, Explained)
-        return await run_in_threadpool(_explain, asked, _deciding(slots, asked.series)[0])
+        return await run_in_threadpool(_explain, asked, _deciding(host, asked.series))
 
     async def supposed(request: Request) -> Response:
         asked = query(request, Supposed)
-        return await run_in_threadpool(_what_if, asked, _deciding(slots, asked.series)[0])
+        return await run_in_threadpool(_what_if, asked, _deciding(host, asked.series))
 
     decoder = msgspec.json.Decoder(Came)
 
     async def tracked(request: Request) -> Response:
         came = await read(request, decoder)
-        return await run_in_threadpool(_track, came, *_deciding(slots, came.series), recorder, told)
+        return await run_in_threadpool(_track, came, _deciding(host, came.series), recorder, told)
 
     return [
         Endpoint("GET", "/v1/capacity/forecast", forecasts, _FORECAST),
@@ -162,22 +163,27 @@ def routes(host: Host) -> list[Any]:
     ]
 
 
-def _deciding(slots: Slots, series: str) -> tuple[Loaded, Role]:
-    """The version that answers for `series`, and in which role."""
-    champion, canary = slots.champion(DOMAIN), slots.canary(DOMAIN)
+def _deciding(host: Host, series: str) -> Deciding:
+    """What answers for `series`: read once, so that a swap in between does not split an answer."""
+    champion, canary = host.slots.champion(DOMAIN), host.slots.canary(DOMAIN)
     if champion is None:
         raise not_ready("No version is loaded yet: /readyz says why. Ask again later.")
-    return (canary.loaded, "canary") if canary and canary.takes(series) else (champion, "champion")
+    role: Role = "canary" if canary and canary.takes(series) else "champion"
+    loaded = canary.loaded if canary and role == "canary" else champion
+    try:
+        return Deciding(loaded, role, calendar_in_force(host, cast(Forecaster, loaded.predictor)))
+    except HeadgateError as error:
+        raise not_ready(str(error)) from None
 
 
-def _forecast(asked: Asked, loaded: Loaded, role: Role, recorder: Recorder) -> Response:
-    forecaster = cast(Forecaster, loaded.predictor)
+def _forecast(asked: Asked, by: Deciding, recorder: Recorder) -> Response:
+    forecaster, events = by.forecaster, by.calendar.events
     start, end = _window(asked.start, asked.to, asked.step)
     levels = _levels(asked.quantiles)
     with _refusals():
-        said = forecaster.forecast(asked.series, start, end, step=_SECONDS[asked.step], levels=levels)
-        peak = forecaster.peak(asked.series, start, end) if asked.peak else None
-    record_forecast(recorder, loaded, role, asked.series, start, end, _SECONDS[asked.step])
+        said = forecaster.forecast(asked.series, start, end, step=_SECONDS[asked.step], levels=levels, calendar=events)
+        peak = forecaster.peak(asked.series, start, end, calendar=events) if asked.peak else None
+    record_forecast(recorder, by, asked.series, start, end, _SECONDS[asked.step])
     times = _times(said.times)
     if asked.format == "csv":
         text = io.StringIO()
@@ -188,8 +194,8 @@ def _forecast(asked: Asked, loaded: Loaded, role: Role, recorder: Recorder) -> R
     return json(
         Answer(
             asked.series,
-            loaded.version,
-            forecaster.companion(),
+            by.loaded.version,
+            by.calendar.id,
             said.step,
             said.certified,
             times,
@@ -199,28 +205,27 @@ def _forecast(asked: Asked, loaded: Loaded, role: Role, recorder: Recorder) -> R
     )
 
 
-def _explain(asked: Explained, loaded: Loaded) -> Response:
+def _explain(asked: Explained, by: Deciding) -> Response:
     start, end = _window(asked.start, asked.to, asked.step)
     with _refusals():
-        found = explain_forecast(cast(Forecaster, loaded.predictor), asked.series, start, end)
+        found = explain_forecast(by.forecaster, asked.series, start, end, by.calendar.events)
     factors = {factor.name: factor.value for factor in found.factors}
+    version = by.loaded.version
     return json(
-        Parts(found.series, loaded.version, found.calendar, found.forecast, factors, list(found.events), found.words())
+        Parts(found.series, version, found.calendar, found.forecast, factors, list(found.events), found.words())
     )
 
 
-def _what_if(asked: Supposed, loaded: Loaded) -> Response:
-    forecaster = cast(Forecaster, loaded.predictor)
+def _what_if(asked: Supposed, by: Deciding) -> Response:
+    planned = by.calendar.events
     start, end = _window(asked.start, asked.to, asked.step)
     with _refusals():
-        other = moved(
-            forecaster.calendar, asked.event, start=asked.event_start, end=asked.event_end, intensity=asked.intensity
-        )
-        found = what_if(forecaster, asked.series, start, end, other, _SECONDS[asked.step])
+        other = moved(planned, asked.event, start=asked.event_start, end=asked.event_end, intensity=asked.intensity)
+        found = what_if(by.forecaster, asked.series, start, end, other, _SECONDS[asked.step], planned)
     return json(
         Change(
             asked.series,
-            loaded.version,
+            by.loaded.version,
             found.calendar,
             found.step,
             _times(found.times),
@@ -230,7 +235,7 @@ def _what_if(asked: Supposed, loaded: Loaded) -> Response:
     )
 
 
-def _track(came: Came, loaded: Loaded, role: Role, recorder: Recorder, told: Told) -> Response:
+def _track(came: Came, by: Deciding, recorder: Recorder, told: Told) -> Response:
     start, end = _window(came.start, came.to, came.step)
     step = _SECONDS[came.step]
     times = grid(int(start.timestamp()), int(end.timestamp()), step)
@@ -241,12 +246,13 @@ def _track(came: Came, loaded: Loaded, role: Role, recorder: Recorder, told: Tol
     known = np.isfinite(values)
     times, values = times[: len(values)][known], values[known]
     with _refusals():
-        found = track_event(cast(Forecaster, loaded.predictor), came.series, times, values, start, end, step)
-        record_actuals(recorder, told, loaded, role, came.series, times, values, step)
+        found = track_event(by.forecaster, came.series, times, values, start, end, step, by.calendar.events)
+        record_actuals(recorder, told, by, came.series, times, values, step)
     return json(
         Followed(
             came.series,
-            loaded.version,
+            by.loaded.version,
+            by.calendar.id,
             found.ratio,
             found.seen,
             found.outside,
@@ -307,7 +313,7 @@ def _round(values: Any) -> list[float]:
 
 _ERRORS = {
     422: "A parameter is missing, unknown or out of range, or the version has no such series or reach.",
-    503: "No version is loaded yet.",
+    503: "No version is loaded yet, or a calendar is set and could not be read yet.",
 }
 _FORECAST = Operation(
     summary="Forecast a series",
