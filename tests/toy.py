@@ -157,7 +157,9 @@ def routes(host: Host) -> list[Any]:
         told, champion, at = await read(request, decoder), host.slots.champion("rooms"), datetime.now(UTC)
         if champion is None:
             raise not_ready("No version of rooms is loaded yet: try again.")
-        usual, outcome = champion.predictor.decide(pl.DataFrame([told])).select("usual", "outcome").row(0)
+        usual, outcome = (
+            champion.predictor.decide(pl.DataFrame([msgspec.structs.asdict(told)])).select("usual", "outcome").row(0)
+        )
         if outcome is None:
             raise Problem(422, "invalid", f"No day was seen of room {told.room!r}: name another, or retrain.")
         (name,), when, posted = host.recorder.ids(1, at), int(at.timestamp() * 1e6), msgspec.structs.astuple(told)

@@ -18,16 +18,14 @@ from headgate.api import guard
 from headgate.api.endpoints import Endpoint, Operation
 from headgate.api.guard import Guard, may_see_scores
 from headgate.cli import app
-from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.errors import UsageError
 
+from ..rooms import DECIDE, READING, make_bundle
 from ..serving import real
 from ..serving.asked import asking
-from ..serving.real import ADCLICKS, real_app
-from ..serving.test_app import CLICK, metric
-from ..serving.tiny import make_bundle
-
-DECIDE = "/v1/adclicks/decisions"
+from ..serving.real import real_app
+from ..toy import ROOMS, Rooms
+from ..waiting import metric
 
 
 @pytest.fixture
@@ -174,7 +172,7 @@ def test_when_the_last_token_is_removed_nobody_comes_in(door, token, settings, c
 
 
 def test_who_mistypes_a_path_is_told_to_look_at_it(door, token):
-    refused = door().get("/v1/adclicks/decision", headers=token("decide"))
+    refused = door().get("/v1/rooms/decision", headers=token("decide"))
     assert refused.status_code == 403
     assert "check method and path" in refused.json()["detail"]
 
@@ -329,13 +327,13 @@ def test_the_document_and_the_page_name_the_scope(door):
         assert f'id="{kind}"' in page
 
 
-def test_a_click_is_decided_for_a_token_and_for_nobody_else(tmp_path):
-    here, body = real.settings(tmp_path / "state"), msgspec.json.encode(CLICK)
-    predictor = Predictor(make_bundle(tmp_path, "tiny"))
-    with real_app(here, ADCLICKS, predictor) as app, asking(app) as ask:
+def test_a_reading_is_decided_for_a_token_and_for_nobody_else(tmp_path):
+    here, body = real.settings(tmp_path / "state"), msgspec.json.encode(READING)
+    predictor = Rooms(make_bundle(tmp_path, "tiny"))
+    with real_app(here, ROOMS, predictor) as app, asking(app) as ask:
         assert ask("POST", DECIDE, body)[0] == 200
     shown = f"Bearer {tokens.add(here.tokens_file, 'shop', ['decide'])}"
-    with real_app(here, ADCLICKS, predictor) as app, asking(app) as ask:
+    with real_app(here, ROOMS, predictor) as app, asking(app) as ask:
         assert ask("POST", DECIDE, body)[0] == 401
         status, _, said = ask("POST", DECIDE, body, authorization=shown)
         assert status == 200

@@ -12,7 +12,7 @@ import uvicorn
 
 from headgate.api.limits import BoundedHttp
 
-from ..serving.test_app import until
+from ..waiting import until
 
 #: How long an answer may take before a test calls it a hang, in seconds.
 HANG = 30.0

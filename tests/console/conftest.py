@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from headgate.contract.checks import Check, Verdict
+from headgate.domain import get_domain
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.orders.plans import FOLDER, Plan, seal, write
 from headgate.registry.ledger import Entry, Ledger
@@ -19,6 +20,8 @@ from headgate.settings import Settings
 
 from ..domains.capacity.conftest import forecaster, load_source, load_work  # noqa: F401
 from ..serving import real
+
+CAPACITY = get_domain("capacity")
 
 SALE = "flash-2026-02-2"
 HOME = "eu-central/home/requests"
@@ -39,7 +42,7 @@ def here(tmp_path: Path, load_source: Path) -> Settings:  # noqa: F811
 @pytest.fixture
 def app(here: Settings, forecaster: Forecaster) -> Iterator[Starlette]:  # noqa: F811
     """The app with a forecaster as champion of capacity."""
-    with real.real_app(here, real.CAPACITY, forecaster) as made:
+    with real.real_app(here, CAPACITY, forecaster) as made:
         yield made
 
 

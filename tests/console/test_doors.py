@@ -13,7 +13,7 @@ from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.settings import Settings
 
 from ..serving import real
-from .conftest import MOVED, ORIGIN, SALE
+from .conftest import CAPACITY, MOVED, ORIGIN, SALE
 
 SAVE = "/console/capacity/forecast"
 
@@ -151,7 +151,7 @@ def test_a_program_shows_its_token_as_to_the_api(token: Any, app: Any, browse: A
 
 
 def test_more_pages_than_the_rate_allows_wait(here: Settings, forecaster: Forecaster, browse: Any) -> None:
-    with real.real_app(replace(here, rate=1.0), real.CAPACITY, forecaster) as app:
+    with real.real_app(replace(here, rate=1.0), CAPACITY, forecaster) as app:
         client = browse(app)
         statuses = [client.get("/console/nowhere").status_code for _ in range(3)]
         statuses += [client.get("/console/capacity/orders").status_code for _ in range(4)]

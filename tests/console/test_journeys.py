@@ -18,7 +18,7 @@ from headgate.settings import Settings
 
 from ..serving import real
 from .browsers import SIZES, Visit, chromium, served
-from .conftest import HOME, SALE, WINDOW
+from .conftest import CAPACITY, HOME, SALE, WINDOW
 
 FORECAST = f"/console/capacity/forecast?{urlencode(WINDOW)}"
 
@@ -35,7 +35,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(params=list(SIZES))
 def visit(request: pytest.FixtureRequest, browser: Any, history: Settings, forecaster: Forecaster) -> Iterator[Visit]:
     """A visitor of the console, to whom nothing may be wrong in the end."""
-    with real.real_app(history, real.CAPACITY, forecaster) as app, served(app) as address:
+    with real.real_app(history, CAPACITY, forecaster) as app, served(app) as address:
         context = browser.new_context(**SIZES[request.param], locale="en-GB", reduced_motion="reduce")
         context.set_default_timeout(15_000)
         visitor = Visit(context.new_page(), address, request.param)

@@ -14,6 +14,7 @@ import pytest
 
 from headgate.console import page as page_module
 from headgate.console import state
+from headgate.domain import get_domain
 from headgate.domains.capacity.companions.calendar import Event, read_calendar
 from headgate.domains.capacity.companions.edit import Signature, add
 from headgate.domains.capacity.model.forecaster import Forecaster
@@ -23,7 +24,7 @@ from headgate.serving import app as serving_app
 from headgate.settings import Settings
 
 from ..serving import real
-from .conftest import HOME, MOVED, ORIGIN, SALE, VERDICT, WINDOW, keep
+from .conftest import CAPACITY, HOME, MOVED, ORIGIN, SALE, VERDICT, WINDOW, keep
 
 
 def figure(page: str) -> Any:
@@ -175,7 +176,7 @@ def test_names_and_reasons_are_text_and_never_markup(client: Any, here: Settings
 def test_without_a_calendar_the_version_s_own_is_shown_and_nothing_is_saved(
     here: Settings, forecaster: Forecaster, browse: Any
 ) -> None:
-    with real.real_app(replace(here, calendar=None), real.CAPACITY, forecaster) as app:
+    with real.real_app(replace(here, calendar=None), CAPACITY, forecaster) as app:
         client = browse(app)
         page = client.get("/console/capacity/forecast", params=WINDOW)
         assert forecaster.companion() in page.text
@@ -185,7 +186,7 @@ def test_without_a_calendar_the_version_s_own_is_shown_and_nothing_is_saved(
 
 
 def test_a_calendar_that_is_not_there_is_said(here: Settings, forecaster: Forecaster, browse: Any) -> None:
-    with real.real_app(replace(here, calendar="nowhere"), real.CAPACITY, forecaster) as app:
+    with real.real_app(replace(here, calendar="nowhere"), CAPACITY, forecaster) as app:
         page = browse(app).get("/console/capacity/forecast")
         assert page.status_code == 422
         assert "check HEADGATE_CALENDAR" in page.text
@@ -211,8 +212,8 @@ def test_more_steps_than_a_chart_shows_are_refused(client: Any) -> None:
 
 
 def test_before_the_first_version_pages_say_so(here: Settings, browse: Any) -> None:
-    with real.real_app(here, real.ADCLICKS, None), mock.patch.object(serving_app, "Follower"):
-        client = browse(serving_app.build([real.CAPACITY], here))
+    with real.real_app(here, get_domain("adclicks"), None), mock.patch.object(serving_app, "Follower"):
+        client = browse(serving_app.build([CAPACITY], here))
         page = client.get("/console/capacity/forecast")
         assert (page.status_code, "No version is loaded yet" in page.text) == (422, True)
         assert "none is loaded here" in client.get("/console/").text
@@ -257,7 +258,7 @@ def test_while_the_registry_is_away_the_ledger_s_words_are_shown(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     away = replace(history, tracking_uri="http://ops:hunter2@127.0.0.1:9")
-    with real.real_app(away, real.CAPACITY, forecaster) as app:
+    with real.real_app(away, CAPACITY, forecaster) as app:
         client = browse(app)
         state = client.get("/console/")
         assert "The registry does not answer" in state.text

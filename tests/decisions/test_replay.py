@@ -49,7 +49,7 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
 
 from .. import killing
-from ..serving.tiny import make_bundle
+from ..domains.adclicks.tiny import make_bundle
 from .made import make_log, make_rows
 from .replaying import END, START, Loaded, again, load, passed
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.serving.tiny import make_bundle
+from tests.domains.adclicks.tiny import make_bundle
 
 from headgate import settings as settings_module
 from headgate.registry import changes, versions

@@ -21,9 +21,9 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
 
 from .. import killing
+from ..domains.adclicks.tiny import make_bundle
 from ..postgres import Postgres, postgres, programs
 from ..registry.conftest import DOMAIN, Registry, registry, settings
-from ..serving.tiny import make_bundle
 
 __all__ = ["postgres", "registry", "settings"]
 

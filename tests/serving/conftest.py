@@ -1,126 +1,14 @@
-"""A tiny real bundle, a real registry, and an app on them."""
-
-import shutil
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+"""What serves here is the toy domain."""
 
 import pytest
 
-from headgate import settings as settings_module
-from headgate.domain import get_domain
-from headgate.registry.bundles import bundle_id
-from headgate.registry.ledger import Entry, Ledger
-from headgate.registry.versions import TAG_BUNDLE
-from headgate.settings import Settings
+from ..rooms import make_bundle
+from ..served import Kind, client, registry, serve, settings
+from ..toy import ROOMS
 
-from .tiny import make_bundle
-
-ADCLICKS = get_domain("adclicks")
-
-
-@dataclass
-class Registry:
-    """A registry in a folder, and what people do in it."""
-
-    settings: Settings
-    scratch: Path
-
-    @property
-    def client(self):
-        from mlflow import MlflowClient
-
-        return MlflowClient(self.settings.local_tracking_uri)
-
-    @property
-    def artifacts(self) -> Path:
-        return self.settings.home / "artifacts"
-
-    def register(self, *, tagged: bool = True, judged: bool = True, **bundle: float | None) -> int:
-        """Register a new tiny bundle; return the version's number."""
-        client = self.client
-        known = client.search_registered_models()
-        if not known:
-            client.create_registered_model("adclicks")
-            client.create_experiment("adclicks", artifact_location=self.artifacts.as_uri())
-        name = f"bundle-{len(list(self.scratch.iterdir()))}"
-        folder = make_bundle(self.scratch, name, **bundle)
-        run = client.create_run(client.get_experiment_by_name("adclicks").experiment_id)
-        client.log_artifacts(run.info.run_id, str(folder), "bundle")
-        version = client.create_model_version(
-            "adclicks",
-            source=f"{run.info.artifact_uri}/bundle",
-            run_id=run.info.run_id,
-            tags={TAG_BUNDLE: bundle_id(folder)} if tagged else {},
-        )
-        if judged:
-            self.judge(int(version.version), bundle_id(folder), "passed")
-        return int(version.version)
-
-    def judge(self, version: int, bundle: str, ruling: str) -> None:
-        Ledger(self.settings).append(
-            Entry("adclicks", "verdict", "a test", to_version=version, bundle=bundle, ruling=ruling)
-        )
-
-    def crown(self, version: int, *, told: bool = True) -> None:
-        """Move the alias; `told` if the registrar has written it down."""
-        self.client.set_registered_model_alias("adclicks", "champion", str(version))
-        if told:
-            Ledger(self.settings).append(Entry("adclicks", "changed", "a test", to_version=version))
-
-    def uncrown(self) -> None:
-        self.client.delete_registered_model_alias("adclicks", "champion")
-
-    def artifact(self, version: int, name: str) -> Path:
-        run = self.client.get_model_version("adclicks", str(version)).run_id
-        return self.artifacts / run / "artifacts" / "bundle" / name
-
-    def away(self) -> Settings:
-        """The same settings with a registry that does not answer."""
-        return replace(self.settings, tracking_uri="http://127.0.0.1:9")
+__all__ = ["client", "registry", "serve", "settings"]
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return settings_module.load()
-
-
-@pytest.fixture
-def registry(settings: Settings, empty_database: Path, tmp_path: Path) -> Registry:
-    settings.mlflow_home.mkdir(parents=True)
-    shutil.copyfile(empty_database, settings.mlflow_home / "mlflow.db")
-    (tmp_path / "scratch").mkdir()
-    return Registry(settings, tmp_path / "scratch")
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable]:
-    """Start apps in this process; they stop when the test ends."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
-        from starlette.testclient import TestClient
-
-    from headgate.serving.app import build
-
-    clients = []
-
-    def start(settings: Settings, *, follow: bool = True) -> TestClient:
-        client = TestClient(build([ADCLICKS], settings), raise_server_exceptions=False)
-        if follow:
-            client.__enter__()
-            clients.append(client)
-        return client
-
-    yield start
-    for client in clients:
-        client.__exit__(None, None, None)
-
-
-@pytest.fixture
-def client(registry, serve):
-    """An app that decides with a first champion."""
-    registry.crown(registry.register())
-    return serve(registry.settings)
+def kind() -> Kind:
+    return Kind(ROOMS, make_bundle)

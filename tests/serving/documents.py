@@ -13,7 +13,7 @@ from headgate.settings import Settings
 from ..api.wires import listening
 from .real import real_app
 
-#: A click from its receiver's future, or a series that nobody has, fits its schema and is refused all the same.
+#: What fits its schema may be refused all the same: it names what nobody has, or comes from the future.
 BEYOND_SCHEMAS = [positive_data_acceptance]
 
 

@@ -12,11 +12,9 @@ from starlette.applications import Starlette
 
 from headgate import settings as settings_module
 from headgate.contract.slots import Loaded, Slots
-from headgate.domain import Domain, get_domain
+from headgate.domain import Domain
 from headgate.serving import app
 from headgate.settings import Settings
-
-ADCLICKS, CAPACITY = get_domain("adclicks"), get_domain("capacity")
 
 
 def settings(home: Path) -> Settings:

@@ -1,53 +1,37 @@
 import subprocess
 import sys
 import threading
-import time
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
-from prometheus_client import REGISTRY
 
-CLICK = {"click_id": "c", "event_time": "2026-01-05T09:30:00+01:00", "user_id": "u", "ip": "192.0.2.1"}
-
-
-def until(condition, seconds=30.0):
-    """Spin until `condition` holds: what it waits for happens in another thread."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-
-
-def metric(name, **labels):
-    return REGISTRY.get_sample_value(name, labels) or 0.0
+from ..rooms import DECIDE, READING
+from ..waiting import metric, until
 
 
 def test_a_new_champion_answers_without_a_restart_and_no_request_fails(registry, client):
-    second = registry.register(bias=9.0)
-    statuses, n = set(), 0
+    second = registry.register(usual=10.0)
+    statuses = set()
 
     def decided_by_the_second():
-        nonlocal n
-        n += 1
-        answers = client.post("/v1/adclicks/decisions", json=[CLICK | {"click_id": f"{n}-{i}"} for i in range(5)])
-        statuses.add(answers.status_code)
-        (version,) = {decision["version"] for decision in answers.json()}
-        return version == second
+        answer = client.post(DECIDE, json=READING)
+        statuses.add(answer.status_code)
+        return answer.json()["outcome"] == "hot"
 
     assert not decided_by_the_second()
-    swaps = metric("headgate_swaps_total", domain="adclicks")
+    swaps = metric("headgate_swaps_total", domain="rooms")
     registry.crown(second)
     until(decided_by_the_second)
     assert statuses == {200}
-    assert metric("headgate_swaps_total", domain="adclicks") == swaps + 1
-    assert metric("headgate_champion_version", domain="adclicks") == second
-    assert client.post("/v1/adclicks/decisions", json=CLICK).json()["invalid"]
+    assert metric("headgate_swaps_total", domain="rooms") == swaps + 1
+    assert metric("headgate_champion_version", domain="rooms") == second
 
 
 def test_the_first_request_is_answered_by_the_champion(registry, serve):
     """A worker that takes the place of a dead one must not answer 503 beside those that decide."""
     registry.crown(registry.register())
-    assert serve(registry.settings).post("/v1/adclicks/decisions", json=CLICK).status_code == 200
+    assert serve(registry.settings).post(DECIDE, json=READING).status_code == 200
 
 
 def test_a_registry_that_hangs_is_not_waited_for_until_it_answers(registry, serve, monkeypatch):
@@ -62,12 +46,12 @@ def test_a_registry_that_hangs_is_not_waited_for_until_it_answers(registry, serv
 
 def test_models_tell_what_is_loaded(registry, client):
     (model,) = client.get("/v1/models").json()
-    assert (model["domain"], model["version"], model["problem"]) == ("adclicks", 1, None)
-    assert model["bundle"] == registry.client.get_model_version("adclicks", "1").tags["headgate.bundle"]
+    assert (model["domain"], model["version"], model["problem"]) == ("rooms", 1, None)
+    assert model["bundle"] == registry.client.get_model_version("rooms", "1").tags["headgate.bundle"]
     registry.uncrown()
     until(lambda: client.get("/v1/models").json()[0]["problem"])
     assert client.get("/readyz").status_code == 200, "what is loaded goes on deciding"
-    assert metric("headgate_problem", domain="adclicks") == 1
+    assert metric("headgate_problem", domain="rooms") == 1
 
 
 def test_before_the_first_champion_it_is_healthy_but_not_ready(settings, serve):
@@ -75,9 +59,9 @@ def test_before_the_first_champion_it_is_healthy_but_not_ready(settings, serve):
     until(lambda: "retrain" in client.get("/readyz").json()["detail"])
     answer = client.get("/readyz")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert "adclicks" in answer.json()["detail"]
+    assert "rooms" in answer.json()["detail"]
     assert client.get("/healthz").json() == {"status": "ok"}
-    refused = client.post("/v1/adclicks/decisions", json=CLICK)
+    refused = client.post(DECIDE, json=READING)
     assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
     assert "retry-after" in refused.headers
 
@@ -85,9 +69,9 @@ def test_before_the_first_champion_it_is_healthy_but_not_ready(settings, serve):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("GET", "/v1/adclick/decisions", 404, None),
-        ("POST", "/v1/adclicks/decisions/", 404, None),
-        ("GET", "/v1/adclicks/decisions", 405, "POST"),
+        ("GET", "/v1/room/decisions", 404, None),
+        ("POST", "/v1/rooms/decisions/", 404, None),
+        ("GET", DECIDE, 405, "POST"),
     ],
 )
 def test_what_the_router_refuses_is_a_problem_too(settings, serve, method, path, status, allow):
@@ -110,13 +94,10 @@ def test_a_fault_is_counted_and_tells_nothing_about_the_inside(settings, serve, 
     assert metric("headgate_request_seconds_count", path="/metrics", status="500") == before + 1
 
 
-def test_metrics_time_requests_and_count_decisions(client):
-    labels = {"domain": "adclicks", "slice": "other", "outcome": "valid"}
-    before = metric("headgate_decisions_total", **labels)
-    client.post("/v1/adclicks/decisions", json=[CLICK | {"click_id": "1"}, CLICK | {"click_id": "2"}])
-    assert metric("headgate_decisions_total", **labels) == before + 2
+def test_metrics_time_requests_by_their_path(client):
+    client.post(DECIDE, json=READING)
     text = client.get("/metrics").text
-    assert 'headgate_request_seconds_count{path="/v1/adclicks/decisions",status="200"}' in text
+    assert 'headgate_request_seconds_count{path="/v1/rooms/decisions",status="200"}' in text
     unknown = metric("headgate_request_seconds_count", path="unknown", status="404")
     client.get("/nowhere/1")
     assert metric("headgate_request_seconds_count", path="unknown", status="404") == unknown + 1
@@ -130,14 +111,13 @@ def test_openapi_describes_what_is_taken_and_answered(client):
         Draft202012Validator.check_schema(schema)
         Draft202012Validator(schema | {"components": document["components"]}).validate(value)
 
-    decisions = document["paths"]["/v1/adclicks/decisions"]["post"]
+    decisions = document["paths"][DECIDE]["post"]
     body = decisions["requestBody"]["content"]["application/json"]
-    for sent in (body["example"], [body["example"]] * 2):
-        answer = client.post("/v1/adclicks/decisions", json=sent)
-        check(body["schema"], sent)
-        check(decisions["responses"]["200"]["content"]["application/json"]["schema"], answer.json())
+    answer = client.post(DECIDE, json=READING)
+    check(body["schema"], READING)
+    check(decisions["responses"]["200"]["content"]["application/json"]["schema"], answer.json())
     for sent, status in ((b"{", "400"), (b"{}", "422"), (b" " * 2_000_000, "413")):
-        answer = client.post("/v1/adclicks/decisions", content=sent)
+        answer = client.post(DECIDE, content=sent)
         assert answer.status_code == int(status)
         check(decisions["responses"][status]["content"]["application/problem+json"]["schema"], answer.json())
     for path in ("/v1/models", "/healthz", "/readyz"):
@@ -149,12 +129,12 @@ def test_openapi_describes_what_is_taken_and_answered(client):
 def test_the_docs_page_stands_alone_and_shows_what_is_loaded(client):
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
-    assert "curl -s http://testserver/v1/adclicks/decisions" in page.text
+    assert "curl -s http://testserver/v1/rooms/decisions" in page.text
     assert client.get("/v1/models").json()[0]["bundle"][:12] in page.text
     assert "<script" not in page.text
     assert 'src="' not in page.text
     assert 'href="http' not in page.text
-    kind = client.post("/v1/adclicks/decisions", content=b"{").json()["type"]
+    kind = client.post(DECIDE, content=b"{").json()["type"]
     assert f'id="{kind.removeprefix("/docs#")}"' in page.text, "a problem's type leads to its explanation"
 
 
@@ -169,14 +149,14 @@ def test_what_serving_starts_imports_nothing_from_the_folder_that_it_is_started_
         "import subprocess, sys, uvicorn;"
         "uvicorn.run = lambda *_, **__: subprocess.run([sys.executable, '-m', 'colorsys'], check=True);"
         "from headgate.serving.process import run;"
-        "run(['adclicks'], '127.0.0.1', 0)"
+        "run(['rooms'], '127.0.0.1', 0)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
 
 
 def test_starting_to_serve_imports_nothing_heavy():
     code = (
-        "import sys, headgate.serving.app, headgate.domains.adclicks.serving.routes;"
+        "import sys, headgate.serving.app;"
         "print([m for m in ('torch', 'lightning', 'mlflow', 'sklearn', 'pandas', 'great_expectations') "
         "if m in sys.modules])"
     )

@@ -23,7 +23,7 @@ def check(folder: Path) -> None:
     """Raise DataRefused where `folder`, of a log or of corrections, holds what another Headgate wrote otherwise."""
     try:
         found = (folder / FORMAT_FILE).read_text(encoding="ascii").strip()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):  # who writes is told of a file in its place
         others = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
         found = FORMAT if all(name == "raw" or name.startswith(".") for name in others) else "1"
     if found != FORMAT:

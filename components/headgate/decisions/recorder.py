@@ -82,7 +82,8 @@ class Segments:
         Raises DataRefused where a log is there that another Headgate wrote otherwise.
         """
         for domain in domains:
-            check(log_folder(self._settings, domain))
+            with suppress(OSError):  # a disk that does not answer keeps nobody from serving: `probe` says so
+                check(log_folder(self._settings, domain))
             LOST.labels(domain)
             FAILING.labels(domain).set(0)
 

@@ -15,7 +15,7 @@ from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.domains.adclicks.serving.routes import MAX_CLICKS, routes
 
 from ....hosts import host
-from ....serving.tiny import make_bundle
+from ..tiny import make_bundle
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

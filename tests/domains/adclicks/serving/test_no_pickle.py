@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .tiny import make_bundle
+from ..tiny import make_bundle
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 #: Refuses to unpickle and to load code objects, except those of modules that Python imports.
 HOOK = """
@@ -28,18 +28,19 @@ DECIDE = """
 import json
 from pathlib import Path
 import headgate.serving.process
+from headgate.domain import get_domain
 from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.registry.bundles import verify
 from headgate.registry.golden import agrees
 from tests.serving.asked import asking
-from tests.serving.real import ADCLICKS, real_app, settings
+from tests.serving.real import real_app, settings
 
 bundle = Path({bundle!r})
 verify(bundle)
 predictor = Predictor(bundle)
 assert agrees(bundle, predictor) == 20
 click = {{"event_time": "2026-01-05T09:30:00+01:00", "user_id": "u", "ip": "192.0.2.1"}}
-with real_app(settings(bundle.parent / "state"), ADCLICKS, predictor) as app, asking(app) as ask:
+with real_app(settings(bundle.parent / "state"), get_domain("adclicks"), predictor) as app, asking(app) as ask:
     for n in range(3):
         body = json.dumps([click | {{"click_id": f"{{n}}-{{i}}"}} for i in range(5)]).encode()
         status, _, said = ask("POST", "/v1/adclicks/decisions", body)
@@ -51,11 +52,11 @@ print("decided")
 FOLLOW = """
 import time
 from tests.serving.asked import asking
-from tests.serving.conftest import ADCLICKS
+from headgate.domain import get_domain
 from headgate.serving.app import build
 from headgate.settings import load
 
-with asking(build([ADCLICKS], load())) as ask:
+with asking(build([get_domain("adclicks")], load())) as ask:
     deadline = time.monotonic() + 120
     while ask("GET", "/readyz")[0] != 200:
         assert time.monotonic() < deadline, ask("GET", "/readyz")

@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from headgate.domain import get_domain
+
 from ....serving.asked import asking
 from ....serving.documents import BEYOND_SCHEMAS, documented
 from ....serving.fuzzed import SLOW, bodies, hold, mutants
-from ....serving.real import CAPACITY, real_app, settings
+from ....serving.real import real_app, settings
+
+CAPACITY = get_domain("capacity")
 
 HOME = "eu-central/home/requests"
 DAY = {"series": HOME, "from": "2026-02-21T00:00:00Z", "to": "2026-02-21T06:00:00Z"}
