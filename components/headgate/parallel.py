@@ -17,11 +17,11 @@ from headgate.errors import HeadgateError, UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Threads of this process that fit. Each waits for a process of its own, as Prophet's fits do.
+#: Threads of this process that fit. Each waits for a process of its own.
 THREADS = 2
 
 #: The fits of one call are at most so many tasks a thread, and so many in all, not a task each: a task is a row in
-#: Prefect's UI and several messages to its API, which a thousand series would drown. Several a thread make up for some
+#: Prefect's UI and several messages to its API, which a thousand fits would drown. Several a thread make up for some
 #: that take longer, and less is done again when a worker dies.
 TASKS_A_THREAD, MOST_TASKS = 4, 32
 

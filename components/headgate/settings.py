@@ -47,7 +47,7 @@ class Settings:
     artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
     ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
     alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
-    lookups: str | None  # HEADGATE_LOOKUPS: the database of accounts and campaigns; None is a local SQLite file
+    lookups: str | None  # HEADGATE_LOOKUPS: the database of lookups; None is a local SQLite file
     calendar: str | None  # HEADGATE_CALENDAR: the folder of calendar.csv that the console saves to; None: it saves none
     tokens: str | None  # HEADGATE_TOKENS: the file with the hashes of the tokens; None is a file in the state folder
     rate: float | None  # HEADGATE_RATE: requests a second that one caller may send; None is no limit

@@ -161,7 +161,7 @@ def _is_s3(source: str) -> bool:
 
 
 def bucket_and_prefix(source: str) -> tuple[str, str]:
-    """The bucket, and the prefix with its closing slash, so that `clicks` does not take in `clicks-old`."""
+    """The bucket, and the prefix with its closing slash, so that `days` does not take in `days-old`."""
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     if not bucket:
         raise UsageError(f"{source} names no bucket: write s3://bucket/prefix.")

@@ -9,7 +9,7 @@ zero, so the capital of a fixed bet depends on two counts alone, in no order. Ca
 the mean of fair games is fair.
 
 **Units, not decisions.** Decisions on one user depend on each other, and a test that takes them for independent finds
-harm where one user clicks a lot. Here an observation is a *unit's whole day in a slice*: 1 if it is wronged at all.
+harm where one user comes often. Here an observation is a *unit's whole day in a slice*: 1 if it is wronged at all.
 The claim is: whatever befell the units that came before it, the chance that a unit is wronged during the day is at most
 p₀. Nothing is assumed of what happens within a unit.
 

@@ -1,7 +1,7 @@
 """Shadow: what another version would have decided of the live traffic, on the inputs as they were served.
 
 It reads the decision log, so it costs the requests nothing, and the champion's decisions are those that were answered.
-Intervals are over whole units (`gate.ratios`): a user who clicks a hundred times is one user.
+Intervals are over whole units (`gate.ratios`): a user who comes a hundred times is one user.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from headgate.files import atomic_folder, read_json, write_json
 #: How long after it was decided a row may become visible, on a shared disk.
 LATE = timedelta(minutes=10)
 
-#: A unit that was known to be good is taken for good for so long where nothing is known of it: an account logged out.
+#: A unit that was known to be good is taken for good for so long where nothing is known of it.
 MEMORY = timedelta(days=14)
 
 _KNOWN = {"unit": pl.String(), "day": pl.Date()}
