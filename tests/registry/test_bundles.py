@@ -36,6 +36,14 @@ def test_a_sealed_bundle_holds_every_part_with_its_sum(bundle: Path) -> None:
     assert card(bundle) == {"domain": "adclicks"}
 
 
+def test_the_id_of_a_bundle_without_large_parts_is_what_it_always_was(bundle: Path) -> None:
+    """The manifest's bytes to the letter: who knows a version knows it by their hash."""
+    sums = {str(path.relative_to(bundle)): sha256(path) for path in bundle.rglob("*") if path.is_file()}
+    del sums[MANIFEST]
+    lines = ",\n".join(f'  "{name}": "{sums[name]}"' for name in sorted(sums))
+    assert (bundle / MANIFEST).read_text() == f"{{\n{lines}\n}}\n"
+
+
 def test_equal_content_has_one_id_wherever_it_lies_and_other_content_another(parts: list[Path], tmp_path: Path) -> None:
     first = seal_bundle(parts, tmp_path / "first")
     assert seal_bundle(parts[::-1], tmp_path / "elsewhere" / "second") == first
