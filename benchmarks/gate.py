@@ -29,6 +29,7 @@ from headgate.contract.checks import Verdict
 from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.model import baselines, net
 from headgate.domains.adclicks.simulated.simulator import peak_hour, simulate, truth_folder
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.domains.adclicks.simulated.world import World
 from headgate.domains.adclicks.stages import calibrate, evaluate, train
 from headgate.domains.adclicks.stages.expectations import LOW_HOUR
@@ -214,7 +215,7 @@ def _caught(source: Path, work: Path, champion: Path) -> dict[str, float]:
 def _simulate(name: str, seed: int, scratch: Path, days: int) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     source = scratch / "source"
-    simulate(source, days=days, clicks_per_day=CLICKS, scenario=name, seed=seed, start=START)
+    simulate(source, ClickSizes(days=days, clicks_per_day=CLICKS), scenario=name, seed=seed, start=START)
     return source
 
 

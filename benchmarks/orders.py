@@ -34,6 +34,7 @@ from headgate.domains.capacity.orders.problem import build, mondays
 from headgate.domains.capacity.orders.shortage import expected
 from headgate.domains.capacity.orders.solve import solve_problem
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +130,7 @@ SERVED, START, KNOWN, QUARTERS, QUARTER = 4, date(2024, 1, 1), 105, 4, 13
 def simulated(seed: int, out: Path) -> Floats:
     """Write a world of load to `out`; what came of it: the highest step [S, weeks] of every week, as was measured."""
     weeks = KNOWN + QUARTERS * QUARTER
-    simulate(out, days=7 * weeks, regions=1, services=SERVED, step=3600, seed=seed, start=START)
+    simulate(out, LoadSizes(days=7 * weeks, regions=1, services=SERVED, step=3600), seed=seed, start=START)
     points = pl.concat([pl.read_parquet(path) for path in sorted((out / "points").glob("*.parquet"))])
     week = (pl.col("time").dt.date() - START).dt.total_days() // 7
     peaks = points.group_by("series", week.alias("week")).agg(pl.col("value").max()).sort("series", "week")

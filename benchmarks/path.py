@@ -114,9 +114,10 @@ def in_own_process(task: str, source: Path, as_of: datetime, home: Path) -> Foun
 def simulate(out: Path, days: int, clicks: int) -> datetime:
     """Simulated clicks in `out`; the as-of at which all its days are over."""
     from headgate.domains.adclicks.simulated.simulator import simulate as write
+    from headgate.domains.adclicks.simulated.sizes import ClickSizes
 
     if not out.is_dir():
-        write(out, days=days, clicks_per_day=clicks, start=START.date())
+        write(out, ClickSizes(days=days, clicks_per_day=clicks), start=START.date())
     return START + timedelta(days=days)
 
 

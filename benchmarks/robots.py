@@ -5,7 +5,7 @@
 Simulated load of six weeks with a hidden truth. In the last two of them a scraper comes every night from one to four
 and adds a share of the load that is usual then: long enough to pass for a season. One request in ten is an ad click;
 adclicks decides against robots and, by mistake, against people, with the shares that are printed. The forecast of the
-two weeks that follow is held against the truth, once learned from all, once with the masks of `headgate mask robots`,
+two weeks that follow is held against the truth, once learned from all, once with the masks of `headgate capacity mask robots`,
 once with masks that know the truth, and once from load without robots.
 """
 
@@ -32,6 +32,7 @@ from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin
 from headgate.domains.capacity.model.series_model import FLAT, mixed
 from headgate.domains.capacity.simulated.simulator import simulate, truth_folder
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 
 DAYS, AHEAD, NIGHTS, STEP = 42, 14, 14, 900
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -87,7 +88,7 @@ def forecast(history: History, times: NDArray[np.int64]) -> Floats:
 def night_errors(seed: int, strength: float, work: Path) -> tuple[dict[str, tuple[float, float]], list[Block]]:
     """WAPE of the nights' hours and of all hours ahead, by way, and the blocks that were found."""
     out = work / f"{seed}-{strength:g}"
-    simulate(out, days=DAYS, seed=seed, start=START.date(), regions=1, services=1, step=STEP, ahead=AHEAD)
+    simulate(out, LoadSizes(days=DAYS, regions=1, services=1, step=STEP, ahead=AHEAD), seed=seed, start=START.date())
     ((name, one),) = read_series(out).items()
     times, values = load_matrix(out, [name])
     truth = pl.concat([pl.read_parquet(file) for file in sorted(truth_folder(out).glob("**/*.parquet"))])

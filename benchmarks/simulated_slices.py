@@ -19,6 +19,7 @@ from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.limits import ALPHA
 from headgate.domains.adclicks.model.predictor import THRESHOLDS
 from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.files import read_json
 
 DAYS, CLICKS = 21, 60_000
@@ -31,7 +32,7 @@ def play(seed: int) -> dict[str, list[float]]:
     adclicks = get_domain("adclicks")
     with tempfile.TemporaryDirectory() as folder:
         source, work = Path(folder) / "raw", Path(folder) / "work"
-        simulate(source, days=DAYS, clicks_per_day=CLICKS, seed=seed, start=START.date())
+        simulate(source, ClickSizes(days=DAYS, clicks_per_day=CLICKS), seed=seed, start=START.date())
         stages.snapshot(adclicks, work, Request(str(source), START + timedelta(days=DAYS)))
         for name in ("train", "calibrate", "evaluate"):
             stages.STAGES[name](adclicks, work)

@@ -29,6 +29,7 @@ from headgate.domains.adclicks.features.slices import device_codes
 from headgate.domains.adclicks.model import baselines
 from headgate.domains.adclicks.model.predictor import Predictor
 from headgate.domains.adclicks.simulated.simulator import simulate, truth_folder
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.domains.adclicks.simulated.world import World
 from headgate.domains.adclicks.stages import evaluate
 
@@ -111,7 +112,7 @@ def at(day: int) -> date:
 def source(work: Path, scenario: str, length: int) -> Path:
     out = work / f"{scenario}-{length}"
     if not out.is_dir():
-        simulate(out, days=length, clicks_per_day=CLICKS, scenario=scenario, seed=WORLD)
+        simulate(out, ClickSizes(days=length, clicks_per_day=CLICKS), scenario=scenario, seed=WORLD)
     return out
 
 

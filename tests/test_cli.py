@@ -19,6 +19,7 @@ from headgate import cli, domains, settings
 from headgate.data import datasets
 from headgate.domain import NAMES
 from headgate.domains.adclicks.simulated.simulator import SCENARIOS, simulate
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.operations import retrain
 from headgate.orchestration import outcome
 from headgate.orchestration.outcome import Outcome
@@ -88,7 +89,7 @@ def unmade(headgate: Headgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three days of a few clicks."""
     out = tmp_path_factory.mktemp("tiny") / "raw"
-    simulate(out, days=3, clicks_per_day=300, seed=1)
+    simulate(out, ClickSizes(days=3, clicks_per_day=300), seed=1)
     return out
 
 
@@ -575,7 +576,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_told_and_leaves_what_was_there(
     headgate: Headgate, asked: Any, small_disk: Path, tmp_path: Path
 ) -> None:
-    simulate(tmp_path / "raw", days=17, clicks_per_day=1_000, seed=1)
+    simulate(tmp_path / "raw", ClickSizes(days=17, clicks_per_day=1_000), seed=1)
     options = asked(tmp_path / "raw", workspace=small_disk, as_of="2026-01-22")
     assert headgate("run", "snapshot", *options).code == 0
     work = small_disk / "adclicks"

@@ -10,6 +10,7 @@ from headgate.domains.capacity.model.backtest import try_all
 from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.model.intervals import certified, noise
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.stages.train import weigh
 
 DAYS, REGIONS, SERVICES, SEED = 112, 10, 20, 11
@@ -17,7 +18,7 @@ DAYS, REGIONS, SERVICES, SEED = 112, 10, 20, 11
 
 def report() -> str:
     with tempfile.TemporaryDirectory() as folder:
-        simulate(Path(folder) / "raw", days=DAYS, regions=REGIONS, services=SERVICES, seed=SEED)
+        simulate(Path(folder) / "raw", LoadSizes(days=DAYS, regions=REGIONS, services=SERVICES), seed=SEED)
         found = histories.load(Path(folder) / "raw")
     weights = [weigh(history) for history in found]
     noises = noise([one for *_, one in try_all(found, "tune", weights)], 60)

@@ -13,6 +13,7 @@ from headgate.domains.capacity.model.clock import local_days
 from headgate.domains.capacity.model.histories import History
 from headgate.domains.capacity.model.origins import OriginForecast
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.stages.train import weigh
 
 REGIONS, SERVICES, DAYS, SEEDS = 3, 6, 84, (31, 32, 33)
@@ -22,7 +23,7 @@ def report() -> str:
     rows = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
-            simulate(Path(folder) / "raw", days=DAYS, regions=REGIONS, services=SERVICES, seed=seed)
+            simulate(Path(folder) / "raw", LoadSizes(days=DAYS, regions=REGIONS, services=SERVICES), seed=seed)
             found = [with_total(history) for history in histories.load(Path(folder) / "raw")]
         rows.append(np.mean([_compare(history) for history in found], axis=0))
     table = "\n".join(

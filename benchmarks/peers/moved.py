@@ -12,6 +12,7 @@ from headgate.domains.capacity.model.clock import local_days
 from headgate.domains.capacity.model.design import fast, slow
 from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.simulated.simulator import simulate, truth_folder
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.stages.train import fit_all, weigh
 
 DAYS, AHEAD, SEEDS = 84, 28, (21, 22, 23)
@@ -47,7 +48,7 @@ def _errors(scenario: str, seed: int) -> tuple[float, float]:
     """Mean relative error of the uplift of the first sale ahead: of the forecast, and of the basis itself."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "raw"
-        simulate(out, days=DAYS, regions=2, services=4, seed=seed, scenario=scenario, ahead=AHEAD)
+        simulate(out, LoadSizes(days=DAYS, regions=2, services=4, ahead=AHEAD), seed=seed, scenario=scenario)
         truth = pl.concat([pl.read_parquet(p) for p in sorted((truth_folder(out) / "truth").glob("*.parquet"))])
         found = histories.load(out)
     apart, fits = [], []

@@ -23,6 +23,8 @@ from headgate.contract.predictor import Predictor
 from headgate.contract.rehearsal import Rehearsal
 from headgate.contract.requests import Requests
 from headgate.contract.results import Decided, Imported, Scored
+from headgate.contract.sizes import Simulate, Sizes
+from headgate.domains import NAMES as NAMES
 from headgate.errors import UsageError
 
 
@@ -60,15 +62,18 @@ class Domain:
     decide: Callable[[Path, Path, Path], Decided]  # (bundle, raw files, out file)
     score: Callable[[Path, Path, datetime | None], Scored]  # (bundle, raw files, from when on)
     routes: Callable[[Host], list[Any]]  # they tell its recorder every decision before it is answered
-    simulate: Callable[..., None]  # (out, *, days, scenario, seed, start, on_day, and the sizes that `demo` shows)
+    simulate: Simulate
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
-    demo: Mapping[str, int]  # days and sizes of the demonstration
+    demo: Sizes  # of the demonstration; the class of the domain's own sizes
+    small: Sizes  # enough for a version that its gate lets pass: for tests and drills
     import_data: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
+    formats: Mapping[str, str]  # what `import_data` takes, by name, each in a few words; the first is the usual one
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none
+    commands: Callable[[], Any] | None = None  # `headgate DOMAIN …`, a typer.Typer of several; None: it has no own
     rehearsal: Callable[[], Rehearsal] | None = None  # what drills need; None: it has none
     promotion: Literal["auto", "review"] = "auto"
 
@@ -110,10 +115,6 @@ def late(place: str) -> Callable[..., Any]:
     No type checker sees it: `tests/test_contract.py` imports all of them and holds them against the contract.
     """
     return Late(place)
-
-
-#: Every domain by name: a folder of `headgate.domains`. This is all there is to register.
-NAMES = ("adclicks", "capacity")
 
 
 def get_domain(name: str) -> Domain:

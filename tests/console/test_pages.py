@@ -333,7 +333,7 @@ def test_pages_say_what_is_missing_without_javascript(client: Any) -> None:
 
 def test_without_a_plan_of_orders_the_page_says_how_one_is_made(client: Any, here: Settings) -> None:
     page = client.get("/console/capacity/orders").text
-    assert "headgate orders plan capacity --fleet fleet.yaml" in page
+    assert "headgate capacity orders plan --fleet fleet.yaml" in page
 
 
 def test_a_plan_of_orders_is_shown_with_what_is_another_by_now(client: Any, plan: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_a_drill_goes_as_promised_only_with_its_mechanism(world: Path, name: str
 
 
 def test_a_wrong_name_lists_the_drills(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["headgate", "drill", "fire"])
+    monkeypatch.setattr(sys, "argv", ["headgate", "drill", "adclicks", "fire"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     said = capsys.readouterr().err
@@ -45,7 +45,7 @@ def test_a_wrong_name_lists_the_drills(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 @pytest.mark.nightly
 def test_the_command_answers_for_programs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["headgate", "drill", "forged-tag", "--without-mechanism", "--json"])
+    monkeypatch.setattr(sys, "argv", ["headgate", "drill", "adclicks", "forged-tag", "--without-mechanism", "--json"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     (told,) = json.loads(capsys.readouterr().out)

@@ -15,6 +15,7 @@ from headgate.domain import get_domain
 from headgate.domains.capacity.companions.edit import Signature, stretch
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.operations import batch
 from headgate.orchestration.outcome import Outcome
 from headgate.registry import versions
@@ -41,7 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("load") / "raw"
-    simulate(out, days=DAYS, regions=1, services=2, step=900, seed=5)
+    simulate(out, LoadSizes(days=DAYS, regions=1, services=2, step=900), seed=5)
     return out
 
 

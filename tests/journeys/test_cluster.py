@@ -13,6 +13,7 @@ import pytest
 from headgate import settings
 from headgate.data.datasets import work_folder
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.servers import free_port
 
 from .conftest import AS_OF, ROOT
@@ -24,7 +25,7 @@ PATIENCE, LONGEST = 120, 600
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("load") / "raw"
-    simulate(out, days=44, regions=1, services=5, step=900, seed=5)
+    simulate(out, LoadSizes(days=44, regions=1, services=5, step=900), seed=5)
     return out
 
 

@@ -17,7 +17,10 @@ def backup(
     ],
     json: Json = False,
 ) -> None:
-    """Back up registry, artifacts, ledger, datasets, decision log and corrections, as they are at one moment."""
+    """Back up all that cannot be made again, as it is at one moment.
+
+    Registry, artifacts, ledger, datasets, decision log and corrections.
+    """
     from headgate.operations.backup import make_backup as run
 
     here, target = settings_module.load(), Path(out).expanduser()
@@ -35,7 +38,10 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="Move aside a state folder that is not empty.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring a backup back, once every byte of it, the ledger and its anchors are verified."""
+    """Bring a backup back, once every byte of it is verified.
+
+    The ledger and its anchors are verified too.
+    """
     from headgate.operations.restore import restore_backup as run
 
     here = settings_module.load()

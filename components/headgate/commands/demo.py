@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -29,9 +30,6 @@ from headgate.servers import (
     up,
 )
 from headgate.settings import Settings
-
-#: What the demonstration plays, in every domain.
-DEMO = {"scenario": "calm", "seed": 0}
 
 
 def run_demo(settings: Settings, *, serve: bool) -> int:
@@ -102,12 +100,12 @@ def _demo_data(settings: Settings, domain: str) -> tuple[str, datetime]:
     described = folder / "demo.json"
     start = datetime(2026, 1, 5, tzinfo=UTC)
     chosen = get_domain(domain)
-    asked = {**DEMO, **chosen.demo}
+    asked = {"scenario": "calm", "seed": 0, **asdict(chosen.demo)}
     if not described.is_file() or read_json(described) != asked:
-        print(f"Simulating {chosen.demo['days']} days of {domain} …", file=sys.stderr, flush=True)
-        chosen.simulate(folder, **asked, start=start.date())
+        print(f"Simulating {chosen.demo.days} days of {domain} …", file=sys.stderr, flush=True)
+        chosen.simulate(folder, chosen.demo, scenario="calm", seed=0, start=start.date())
         write_json(described, asked)
-    return str(folder), start + timedelta(days=chosen.demo["days"])
+    return str(folder), start + timedelta(days=chosen.demo.days)
 
 
 def _tell_ports(settings: Settings, started: list[Server]) -> None:

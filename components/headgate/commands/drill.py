@@ -1,4 +1,4 @@
-"""`headgate drill`: rehearse a disaster on a scratch copy."""
+"""`headgate drill DOMAIN NAME`: rehearse a disaster on a scratch copy."""
 
 import sys
 from pathlib import Path
@@ -8,16 +8,18 @@ from typing import Annotated
 import typer
 
 from headgate import settings as settings_module
-from headgate.commands.options import Json, answer
-from headgate.domain import get_domain
+from headgate.commands.options import DomainArgument, Json, answer
 
 
 def drill(
+    domain: DomainArgument,
     name: Annotated[str, typer.Argument(metavar="NAME|all", help="Which one; a wrong name lists them all.")],
-    domain: Annotated[str, typer.Option(help="Whose versions it is rehearsed with.")] = "adclicks",
     json: Json = False,
 ) -> None:
-    """Rehearse a disaster on a scratch copy; exits 0 only if recovery was as promised."""
+    """Rehearse a disaster on a scratch copy.
+
+    Exits 0 only if recovery was as promised.
+    """
     from headgate.drills.table import DRILLS, chosen, rehearse
 
     drills = chosen(name)
@@ -25,7 +27,7 @@ def drill(
     done = []
     with TemporaryDirectory(prefix="headgate-world-") as folder:
         print("Making a small world: simulated data and a version that is sound …", file=sys.stderr, flush=True)
-        for ended in rehearse(get_domain(domain), drills, Path(folder)):
+        for ended in rehearse(domain, drills, Path(folder)):
             done.append(ended)
             if not json:
                 mark = "✓" if ended.passed else "✗"

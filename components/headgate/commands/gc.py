@@ -6,15 +6,20 @@ from typing import Annotated
 import typer
 
 from headgate import settings
-from headgate.commands.options import Json, answer
-from headgate.domain import NAMES, get_domain
+from headgate.commands.completion import domain_names
+from headgate.commands.options import Json, answer, every_domain, one_domain
 from headgate.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def gc(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN|all", help="Which domain. Data of versions: only with all.")],
+    domain: Annotated[
+        str,
+        typer.Argument(
+            metavar="DOMAIN|all", help="Which domain. Data of versions: only with all.", autocompletion=domain_names
+        ),
+    ],
     keep_days: Annotated[int, typer.Option(min=1, help="What is younger stays.")] = 90,
     keep_bytes: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Also the oldest days of a log that is larger: 500M, 20G.")
@@ -22,17 +27,18 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove old days of the log, bundles that nothing refers to, and data of versions that nothing refers to.
+    """Remove old days of the log, and what nothing refers to.
 
-    What the ledger's line of champions, an alias, or an entry of the last --keep-days refers to stays.
+    That is bundles, and data of versions. What the ledger's line of champions, an alias, or an entry of the last
+    --keep-days refers to stays.
     """
     from headgate.decisions.retention import collect
 
     size = None if keep_bytes is None else _bytes(keep_bytes)
-    names = NAMES if domain == "all" else (domain,)
+    domains = every_domain() if domain == "all" else [one_domain(domain)]
     done = collect(
         settings.load(),
-        [get_domain(name) for name in names],
+        domains,
         everything=domain == "all",
         keep_days=keep_days,
         keep_bytes=size,

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from headgate import settings
-from headgate.commands.options import DomainName, Json, answer
-from headgate.domain import get_domain
+from headgate.commands.options import DomainArgument, Json, answer
 from headgate.errors import UsageError
 
 #: Most connections that are opened unless more are asked for.
@@ -16,7 +15,7 @@ CONNECTIONS = 64
 
 
 def load(
-    domain: DomainName,
+    domain: DomainArgument,
     rate: Annotated[float, typer.Option(help="Events a second, where the shape is at its highest.")],
     shape: Annotated[
         str,
@@ -46,15 +45,17 @@ def load(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Ask for decisions at a steady or changing rate, and show how long they took.
+    """Ask for decisions at a rate, and show how long they took.
 
     Open loop: requests are due at instants of a Poisson process, as those of many people are, and no slow answer puts
     the next one off. A latency runs from the instant at which its request was due, so a server that stalls shows it
     in every request that fell due meanwhile. Exits 1 if any request failed. Ctrl-C reports what there is.
     """
-    requests = get_domain(domain).requests
+    requests = domain.requests
     if requests is None:
-        raise UsageError(f"{domain} says of no endpoint that it is asked by the thousand, so there is no load for it.")
+        raise UsageError(
+            f"{domain.name} says of no endpoint that it is asked by the thousand, so there is no load for it."
+        )
     if not minutes and not seconds:
         raise UsageError("Say how long: --minutes 5, or --seconds 30.")
 
@@ -70,7 +71,7 @@ def load(
     here = settings.load()
     where = Target((target or f"http://{here.host}:{here.serve_port}").rstrip("/"), requests.path, token)
     where.head(0)  # what no address or token can be is said before the work
-    folder = out or here.home / "load" / domain
+    folder = out or here.home / "load" / domain.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate import settings as settings_module
-from headgate.commands.options import DomainName, Json, answer, instant
-from headgate.domain import NAMES, get_domain
+from headgate.commands.completion import domain_names, version_names
+from headgate.commands.options import AllDomains, DomainArgument, Json, answer, every_domain, instant, one_domain
+from headgate.domains import NAMES
 from headgate.errors import UsageError
 from headgate.operations.rollback import not_empty, roll_back
 from headgate.settings import Settings
@@ -22,20 +23,23 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever reads th
 
 
 def rollback(
-    domain: DomainName,
+    domain: DomainArgument,
     reason: Reason,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="VERSION", help="A number; the version before, if left out.")
+        str | None,
+        typer.Option(
+            "--to", metavar="VERSION", help="A number; the version before, if left out.", autocompletion=version_names
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Let the version before decide again, and hold automatic promotion."""
-    done = roll_back(settings_module.load(), domain, to, reason)
+    done = roll_back(settings_module.load(), domain.name, to, reason)
     answer(done, json, done.words())
 
 
 def hold(
-    domain: DomainName,
+    domain: DomainArgument,
     reason: Reason,
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="A freeze begins; now, if left out.")
@@ -43,74 +47,84 @@ def hold(
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="It ends; never, if left out.")] = None,
     json: Json = False,
 ) -> None:
-    """Keep automatic promotion off, at once or for a freeze window; runs go on and their versions wait."""
+    """Keep automatic promotion off, at once or for a freeze window.
+
+    Runs go on, and their versions wait.
+    """
     from headgate.registry import changes
     from headgate.registry.ledger import Ledger, me
 
-    get_domain(domain)
     not_empty(reason)
     starts, ends = instant(since), instant(until)
     if ends is not None and ends <= datetime.now(UTC):
         raise UsageError(f"The freeze has been over since {_shown(ends)}: check --until.")
-    entry = changes.hold(Ledger(settings_module.load()), domain, who=me(), why=reason, starts=starts, ends=ends)
+    entry = changes.hold(Ledger(settings_module.load()), domain.name, who=me(), why=reason, starts=starts, ends=ends)
     window = f" from {_shown(starts)}" if starts else ""
     window += f" until {_shown(ends)}" if ends else ""
     answer(
         entry,
         json,
-        f"{domain} is held{window}: nothing is promoted automatically. `headgate release {domain} --reason …` ends it.",
+        f"{domain.name} is held{window}: nothing is promoted automatically. "
+        f"`headgate release {domain.name} --reason …` ends it.",
     )
 
 
-def release(domain: DomainName, reason: Reason, json: Json = False) -> None:
-    """End every hold and freeze: the next version that passes its gate is promoted."""
+def release(domain: DomainArgument, reason: Reason, json: Json = False) -> None:
+    """End every hold and freeze.
+
+    The next version that passes its gate is promoted.
+    """
     from headgate.registry import changes
     from headgate.registry.ledger import Ledger, me
 
-    get_domain(domain)
     not_empty(reason)
-    entry = changes.release(Ledger(settings_module.load()), domain, who=me(), why=reason)
-    answer(entry, json, f"{domain} is released: the next version that passes its gate is promoted.")
+    entry = changes.release(Ledger(settings_module.load()), domain.name, who=me(), why=reason)
+    answer(entry, json, f"{domain.name} is released: the next version that passes its gate is promoted.")
 
 
 def canary(
-    domain: DomainName,
+    domain: DomainArgument,
     share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the units, chosen by hash; 0 ends it.")],
     reason: Reason,
     json: Json = False,
 ) -> None:
-    """Let the challenger decide for a share of the units before it decides for all."""
+    """Let the challenger decide for a share of the units before all."""
     from headgate.registry import changes, versions
     from headgate.registry.ledger import Ledger, me
     from headgate.registry.registrar import reconcile
 
-    get_domain(domain)
     not_empty(reason)
     here = settings_module.load()
-    versions.wanted(here, domain, versions.CHALLENGER)
-    with changes.change_session(versions.client(here), Ledger(here), domain) as at:
+    versions.wanted(here, domain.name, versions.CHALLENGER)
+    with changes.change_session(versions.client(here), Ledger(here), domain.name) as at:
         reconcile(at)
-        challenger = versions.find(at.registry, domain, versions.CHALLENGER)
+        challenger = versions.find(at.registry, domain.name, versions.CHALLENGER)
         entry = changes.canary(at, challenger, share, who=me(), why=reason)
     told = f"version {challenger.number} decides for {share:.1%} of the units" if share else "the canary has ended"
-    answer(entry, json, f"{domain}: {told}.")
+    answer(entry, json, f"{domain.name}: {told}.")
 
 
 def ledger(
     what: Annotated[
-        str, typer.Argument(metavar="DOMAIN|verify", help="Whose history; or hold all against its hashes.")
+        str,
+        typer.Argument(
+            metavar="DOMAIN|verify", help="Whose history; or hold all against its hashes.", autocompletion=domain_names
+        ),
     ],
     last: Annotated[int, typer.Option(min=1, help="How many of the newest entries.")] = 30,
     json: Json = False,
 ) -> None:
-    """The history of a domain: who changed what, when and why. `verify` proves that nobody changed the history."""
+    """The history of a domain: who changed what, when and why.
+
+    `verify` proves that nobody changed the history.
+    """
     from headgate.registry.ledger import Ledger
 
     here = settings_module.load()
     if what == "verify":
         _verify(here, json)
         return
-    get_domain(what)
+    one_domain(what)
     entries = Ledger(here).entries(what)[-last:]
     lines = [
         f"{entry.at[:19]}  {entry.what:<10} {_moved(entry):<9} {entry.ruling:<9} {entry.who}: {entry.why}"
@@ -130,14 +144,14 @@ def _verify(here: Settings, as_json: bool) -> None:
 
 
 def registrar(
-    domain: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN…]", help="All of them, if left out.")] = None,
+    domain: AllDomains = None,
 ) -> None:
-    """Follow what people change in MLflow, aliases and stages, until Ctrl-C."""
+    """Follow aliases and stages that people change in MLflow."""
     import logging
 
     from headgate.registry.registrar import Registrar
 
-    chosen = [get_domain(name).name for name in domain or NAMES]
+    chosen = [one.name for one in domain or every_domain()]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -5,15 +5,20 @@ from typing import Annotated, cast
 import typer
 
 from headgate import settings as settings_module
-from headgate.commands.options import DomainName, Json, answer, instant
-from headgate.domain import get_domain
+from headgate.commands.completion import version_names
+from headgate.commands.options import DomainArgument, Json, answer, instant
 
 
 def replay(
-    domain: DomainName,
+    domain: DomainArgument,
     since: Annotated[str, typer.Option("--from", metavar="TIME", help="The first decisions to decide again.")],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")],
-    version: Annotated[str, typer.Option("--with", metavar="VERSION", help="A number, or an alias such as champion.")],
+    version: Annotated[
+        str,
+        typer.Option(
+            "--with", metavar="VERSION", help="A number, or an alias such as champion.", autocompletion=version_names
+        ),
+    ],
     mode: Annotated[
         str | None,
         typer.Option(
@@ -33,7 +38,7 @@ def replay(
     reason: Annotated[str, typer.Option("--reason", help="Why, for whoever reads the ledger.")] = "",
     json: Json = False,
 ) -> None:
-    """Decide past events again with a version, and publish only what differs from the decision that holds.
+    """Decide past events again, and publish only what differs.
 
     Safe to repeat: what was published holds, a person's ruling is never overturned, live counters are not touched.
     """
@@ -43,6 +48,6 @@ def replay(
     assert first is not None
     assert end is not None
     chosen = mode or ("recompute" if pending else "logged")  # what was answered by default has no vector
-    asked = Asked(get_domain(domain), first, end, cast(Mode, chosen), pending, dry_run, out, reason)
+    asked = Asked(domain, first, end, cast(Mode, chosen), pending, dry_run, out, reason)
     done = replay_decisions(settings_module.load(), version, asked)
     answer(done, json, done.words())

@@ -6,20 +6,22 @@ from typing import Annotated
 import typer
 
 from headgate import settings as settings_module
+from headgate.commands.options import AllDomains, pairs
 from headgate.errors import UsageError
 
 
 def schedule(
-    domain: Annotated[
-        list[str] | None, typer.Argument(metavar="[DOMAIN…]", help="Those that have a source, if left out.")
-    ] = None,
+    domain: AllDomains = None,
     source: Annotated[
         list[str] | None,
         typer.Option(metavar="DOMAIN=DIR", help="Its raw files; else HEADGATE_SOURCE_DOMAIN, else the demo's."),
     ] = None,
     at: Annotated[str, typer.Option(metavar="HH:MM", help="When the daily run begins, UTC.")] = "03:00",
 ) -> None:
-    """Retrain every day, catch up on missed days, and serve manual runs to the Prefect UI, until Ctrl-C."""
+    """Retrain every day, catch up on missed days, serve manual runs.
+
+    Manual runs come from the Prefect UI. All domains that have a source, unless some are named; until Ctrl-C.
+    """
     from headgate.orchestration.deployments import find_sources, serve
 
     try:
@@ -28,11 +30,6 @@ def schedule(
         begins = None
     if begins is None or begins.tzinfo or begins.second or begins.microsecond:
         raise UsageError(f"--at {at} is no time of day: write 03:00; it is UTC.")
-    given: dict[str, str] = {}
-    for item in source or []:
-        name, equals, where = item.partition("=")
-        if not (name and equals and where):
-            raise UsageError(f"--source {item} is not DOMAIN=DIR, for example --source adclicks=data/clicks.")
-        given[name] = where
+    given = pairs(source, "DOMAIN=DIR", "--source rooms=data/rooms")
     here = settings_module.load()
-    serve(here, find_sources(here, domain or [], given), begins)
+    serve(here, find_sources(here, [one.name for one in domain or []], given), begins)

@@ -5,24 +5,29 @@ from typing import Annotated
 import typer
 
 from headgate import settings
-from headgate.commands.options import DomainName, Json, Out, answer
-from headgate.domain import NAMES, get_domain
+from headgate.commands.options import DomainArgument, Json, Out, answer, every_domain
 from headgate.errors import UsageError
+
+log_app = typer.Typer(help="The decision log.", no_args_is_help=True)
 
 
 def trace(
     decision: Annotated[str, typer.Argument(metavar="DECISION", help="A decision_id, as the endpoint answers it.")],
     json: Json = False,
 ) -> None:
-    """Tell how a decision came about: its version, run and data, what the ledger says, and what corrected it since."""
+    """Tell how a decision came about.
+
+    Its version, run and data, what the ledger says, and what corrected it since.
+    """
     from headgate.decisions.trace import trace_decision
 
-    told = trace_decision(settings.load(), [get_domain(name) for name in NAMES], decision)
+    told = trace_decision(settings.load(), every_domain(), decision)
     answer(told, json, told.words())
 
 
+@log_app.command("export")
 def log_export(
-    domain: DomainName,
+    domain: DomainArgument,
     out: Out,
     outcomes: Annotated[
         str | None, typer.Option(help="A folder or s3://bucket/prefix with what came of it in the raw schema.")
@@ -34,8 +39,8 @@ def log_export(
 
     if outcomes is not None:
         sources.check(outcomes)
-    export = get_domain(domain).logs.export
+    export = domain.logs.export
     if export is None:
-        raise UsageError(f"{domain} does not learn from its decision log, so there is nothing to write.")
+        raise UsageError(f"{domain.name} does not learn from its decision log, so there is nothing to write.")
     report = export(settings.load(), out, outcomes)
     answer(report, json, report.words())

@@ -10,33 +10,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headgate import settings
-from headgate.commands.options import Json, answer
-from headgate.domain import NAMES, get_domain
+from headgate.commands.options import AllDomains, Json, answer, every_domain
 
 if TYPE_CHECKING:
     from headgate.domain import Domain
 
 
 def watch(
-    domain: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN…]", help="All of them, if left out.")] = None,
+    domain: AllDomains = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, and say what there was.")] = False,
     json: Json = False,
 ) -> None:
-    """Watch the live decisions, and roll back a champion that harms those known to be good, until Ctrl-C."""
+    """Roll back a champion that harms those who are known to be good."""
     from headgate.decisions.watch import Watcher
 
     here = settings.load()
     if once:
-        looked = [Watcher(here, get_domain(name)).look() for name in domain or NAMES]
+        looked = [Watcher(here, one).look() for one in domain or every_domain()]
         answer(looked, json, "\n".join(one.words() for one in looked))
         return
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    names = domain or list(NAMES)
-    print(f"Watching {', '.join(names)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
-    follow(here, [get_domain(name) for name in names], stopped)
+    domains = domain or every_domain()
+    print(f"Watching {', '.join(one.name for one in domains)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
+    follow(here, domains, stopped)
 
 
 def follow(here: settings.Settings, domains: Sequence["Domain"], stopped: threading.Event) -> None:

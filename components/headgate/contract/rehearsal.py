@@ -1,6 +1,6 @@
 """What drills need of a domain: small data, bundles that are worse or merely other, and a day of traffic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ Variant = Callable[[Path, Path], Path]
 class Rehearsal:
     """The material of a domain's drills. All of it is simulated."""
 
-    sizes: Mapping[str, int]  # arguments of `simulate`: enough for a version that its gate lets pass
+    seed: int  # of the small simulation
     start: datetime  # midnight UTC of the first day; the last day is kept for the traffic
     wronging: Variant  # wrongs many in one slice
     lenient: Variant  # lets pass what the sound one stops

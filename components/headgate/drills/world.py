@@ -55,7 +55,7 @@ class World:
     @property
     def days(self) -> int:
         """How many days are simulated."""
-        return self.rehearsal.sizes["days"]
+        return self.domain.small.days
 
     @property
     def as_of(self) -> datetime:
@@ -76,7 +76,13 @@ class World:
         """The days of a scenario, of the same people; what is there already is kept."""
         raw = self.folder / scenario
         if not raw.is_dir():
-            self.domain.simulate(raw, **self.rehearsal.sizes, scenario=scenario, start=self.rehearsal.start.date())
+            self.domain.simulate(
+                raw,
+                self.domain.small,
+                scenario=scenario,
+                seed=self.rehearsal.seed,
+                start=self.rehearsal.start.date(),
+            )
         return raw
 
     @contextmanager

@@ -3,17 +3,17 @@
 from headgate.contract.live import Live
 from headgate.contract.requests import Requests
 from headgate.domain import Domain, late
-from headgate.domains.adclicks.data.snapshots import take_snapshot
 from headgate.domains.adclicks.limits import LIMITS, METRICS, OUTCOMES
 from headgate.domains.adclicks.serving.log_rows import LOG, observe
-from headgate.domains.adclicks.simulated.simulator import SCENARIOS, simulate
+from headgate.domains.adclicks.simulated.scenarios import SCENARIOS
+from headgate.domains.adclicks.simulated.sizes import DEMO, SMALL
 from headgate.domains.adclicks.stages.expectations import EXPECTATIONS, profile
 from headgate.domains.adclicks.stages.judge import judge
 
 ADCLICKS = Domain(
     name="adclicks",
     title="Robotic ad clicks",
-    snapshot=take_snapshot,
+    snapshot=late("headgate.domains.adclicks.data.snapshots:take_snapshot"),
     profile=profile,
     expectations=EXPECTATIONS,
     train=late("headgate.domains.adclicks.stages.train:train"),
@@ -35,9 +35,10 @@ ADCLICKS = Domain(
         recompute=late("headgate.domains.adclicks.serving.redecide:recompute"),
         export=late("headgate.domains.adclicks.serving.export:export"),
     ),
-    simulate=simulate,
+    simulate=late("headgate.domains.adclicks.simulated.simulator:simulate"),
     scenarios=SCENARIOS,
-    demo={"days": 21, "clicks_per_day": 60_000},  # enough purchasing users to certify the budget
+    demo=DEMO,
+    small=SMALL,
     requests=Requests(
         path="/v1/adclicks/decisions",
         events="clicks",
@@ -47,4 +48,6 @@ ADCLICKS = Domain(
     ),
     rehearsal=late("headgate.domains.adclicks.stages.rehearsal:rehearsal"),
     import_data=late("headgate.domains.adclicks.data.importers:import_data"),
+    formats={"csv": "any delimited text, with --map", "talkingdata": "the public log of an ad network"},
+    commands=late("headgate.domains.adclicks.commands.app:commands"),
 )

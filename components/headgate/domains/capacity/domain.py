@@ -5,7 +5,8 @@ from headgate.domain import Domain, late
 from headgate.domains.capacity.companions.followed import COMPANIONS
 from headgate.domains.capacity.limits import LIMITS, METRICS, OUTCOMES
 from headgate.domains.capacity.serving.log_rows import LOG, observe
-from headgate.domains.capacity.simulated.simulator import SCENARIOS, simulate
+from headgate.domains.capacity.simulated.scenarios import SCENARIOS
+from headgate.domains.capacity.simulated.sizes import DEMO, SMALL
 from headgate.domains.capacity.stages.expectations import EXPECTATIONS
 
 CAPACITY = Domain(
@@ -29,8 +30,14 @@ CAPACITY = Domain(
     pages=late("headgate.domains.capacity.pages.routes:pages"),
     companions=COMPANIONS,
     live=Live(log=LOG, observe=observe, redecide=late("headgate.domains.capacity.serving.redecide:redecide")),
-    simulate=simulate,
+    simulate=late("headgate.domains.capacity.simulated.simulator:simulate"),
     scenarios=SCENARIOS,
-    demo={"days": 70, "regions": 2, "services": 3, "weekly_years": 6},
+    demo=DEMO,
+    small=SMALL,
     import_data=late("headgate.domains.capacity.data.importing:import_data"),
+    formats={
+        "csv": "a table with a point a line, with --map and --set",
+        "cloudwatch": "a metric of AWS CloudWatch, FILE is its NAMESPACE/METRIC, with --set",
+    },
+    commands=late("headgate.domains.capacity.commands.app:commands"),
 )

@@ -224,7 +224,7 @@ def test_another_process_loads_while_this_one_reads(settings: Settings, clock: C
     file = tmp_path / "accounts.csv"
     file.write_text("rfm,user_id,more\n12,u,x\n15,Ü,y\n")
     environment = {"HEADGATE_HOME": str(settings.home), "HEADGATE_LOOKUPS": settings.lookups or ""}
-    command = [sys.executable, "-m", "headgate.cli", "lookups", "load", "adclicks", file, "--table", "accounts"]
+    command = [sys.executable, "-m", "headgate.cli", "adclicks", "lookups", "load", file, "--table", "accounts"]
     done = subprocess.run(
         [*command, "--json"], env=os.environ | environment, capture_output=True, check=True, timeout=60
     )
@@ -307,20 +307,19 @@ def test_other_databases_are_refused_without_telling_the_address(embedded: Setti
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Run `headgate lookups …` in a state folder of its own."""
+    """Run `headgate adclicks lookups …` in a state folder of its own."""
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("HEADGATE_LOOKUPS", raising=False)
     runner = CliRunner()
-    return lambda *words: runner.invoke(app, ["lookups", *map(str, words)], catch_exceptions=True)
+    return lambda *words: runner.invoke(app, ["adclicks", "lookups", *map(str, words)], catch_exceptions=True)
 
 
 def test_commands_load_and_show(command: Callable[..., Any], tmp_path: Path) -> None:
-    assert command("show", "adclicks", "spring").output == "Nothing is known of spring.\n"
+    assert command("show", "spring").output == "Nothing is known of spring.\n"
     file = tmp_path / "campaigns.csv"
     file.write_text("campaign,advertiser\nspring,Acme\n")
-    assert "1 campaigns are in place of 0" in command("load", "adclicks", file, "--table", "campaigns").output
-    assert command("show", "adclicks", "spring").output == "campaign spring: advertiser Acme\n"
-    told = json.loads(command("show", "adclicks", "spring", "--json").output)
+    assert "1 campaigns are in place of 0" in command("load", file, "--table", "campaigns").output
+    assert command("show", "spring").output == "campaign spring: advertiser Acme\n"
+    told = json.loads(command("show", "spring", "--json").output)
     assert told == {"accounts": None, "campaigns": "Acme"}
-    assert isinstance(command("load", "capacity", file).exception, UsageError)
-    assert isinstance(command("load", "adclicks", file, "--table", "no").exception, UsageError)
+    assert isinstance(command("load", file, "--table", "no").exception, UsageError)

@@ -13,6 +13,7 @@ import pytest
 import headgate.domains.adclicks as adclicks
 from headgate.domains.adclicks.data.schema import ARRIVAL, CLICKS, DEVICES, NULLABLE, TABLES
 from headgate.domains.adclicks.simulated.simulator import DEFAULT_START, SCENARIOS, TRUTH, simulate, truth_folder
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.errors import UsageError
 
 Simulated = Callable[..., Path]
@@ -29,7 +30,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
         key = (scenario, days, clicks_per_day, seed)
         if key not in made:
             made[key] = tmp_path_factory.mktemp("simulated") / "raw"
-            simulate(made[key], days=days, clicks_per_day=clicks_per_day, scenario=scenario, seed=seed)
+            simulate(made[key], ClickSizes(days=days, clicks_per_day=clicks_per_day), scenario=scenario, seed=seed)
         return made[key]
 
     return make
@@ -122,7 +123,7 @@ def test_values_are_plausible(simulated: Simulated) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(simulated: Simulated, tmp_path: Path) -> None:
-    simulate(tmp_path / "again", days=6, clicks_per_day=4000, seed=1)
+    simulate(tmp_path / "again", ClickSizes(days=6, clicks_per_day=4000), seed=1)
     everything = range(9)
     assert contents(tmp_path / "again", everything) == contents(simulated(), everything)
     assert contents(truth_folder(tmp_path / "again"), everything) == contents(truth_folder(simulated()), everything)
@@ -139,7 +140,7 @@ def test_a_day_does_not_depend_on_how_many_follow(simulated: Simulated) -> None:
 
 def test_it_may_start_on_any_day(tmp_path: Path) -> None:
     days: list[date] = []
-    simulate(tmp_path / "raw", days=2, clicks_per_day=500, start=date(2024, 2, 28), on_day=days.append)
+    simulate(tmp_path / "raw", ClickSizes(days=2, clicks_per_day=500), start=date(2024, 2, 28), on_day=days.append)
     assert days == [date(2024, 2, 28), date(2024, 2, 29)]
     assert read(tmp_path / "raw", "clicks")["event_time"].min() >= datetime(2024, 2, 28, tzinfo=UTC)
 
@@ -351,8 +352,10 @@ def test_a_new_gateway_moves_a_tenth_of_people_behind_three_addresses(simulated:
     ],
 )  # fmt: skip
 def test_arguments_that_make_no_sense_are_refused_and_write_nothing(wrong: dict, tmp_path: Path) -> None:
+    wrong = dict(wrong)
+    sizes = ClickSizes(wrong.pop("days", 1), wrong.pop("clicks_per_day", 100))
     with pytest.raises(UsageError):
-        simulate(tmp_path / "raw", **{"days": 1, "clicks_per_day": 100, **wrong})
+        simulate(tmp_path / "raw", sizes, **wrong)
     assert not list(tmp_path.iterdir())
 
 
@@ -361,7 +364,7 @@ def test_it_does_not_write_over_anything(occupied: str, tmp_path: Path) -> None:
     (tmp_path / occupied).mkdir()
     (tmp_path / occupied / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="not an empty folder"):
-        simulate(tmp_path / "raw", days=1, clicks_per_day=100)
+        simulate(tmp_path / "raw", ClickSizes(days=1, clicks_per_day=100))
     assert [p.name for p in tmp_path.rglob("*")] == [occupied, "mine.txt"]
 
 
@@ -370,13 +373,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(tmp_path / "raw", days=2, clicks_per_day=100, on_day=stop)
+        simulate(tmp_path / "raw", ClickSizes(days=2, clicks_per_day=100), on_day=stop)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
-    simulate(tmp_path / "raw", days=1, clicks_per_day=50)
+    simulate(tmp_path / "raw", ClickSizes(days=1, clicks_per_day=50))
     assert dict(read(tmp_path / "raw", "clicks").schema) == CLICKS
 
 

@@ -11,6 +11,7 @@ from headgate import stages
 from headgate.contract.checks import Check
 from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.simulated.simulator import simulate
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.errors import DataRefused
 from headgate.gate.judge import data_checks
 
@@ -54,7 +55,7 @@ def test_calm_days_pass_every_check(calm: Path, look: Callable[..., Looked]) -> 
 
 def test_an_attack_is_no_loss_of_labels(look: Callable[..., Looked], tmp_path: Path) -> None:
     """Robots that click four times as much lower the share of human clicks, not their number."""
-    simulate(tmp_path / "attack", days=17, clicks_per_day=25_000, scenario="attack", seed=5)
+    simulate(tmp_path / "attack", ClickSizes(days=17, clicks_per_day=25_000), scenario="attack", seed=5)
     found = look(tmp_path / "attack")
     days = pl.read_csv(found.work / "validate" / "days.csv")
     assert days.filter(pl.col("key") == "Tue 2026-01-20")["ratio"][0] > 1.5

@@ -1,4 +1,4 @@
-"""`headgate calendar` and `headgate mask`: what a planner types, sees, and is warned of."""
+"""`headgate capacity calendar` and `headgate capacity mask`: what a planner types, sees, and is warned of."""
 
 import getpass
 import json
@@ -355,7 +355,7 @@ def test_the_help_of_every_command_gives_an_example(group: str) -> None:
         assert command.callback is not None
         name = command.name or command.callback.__name__
         told = " ".join(CliRunner().invoke(app, [group, name, "--help"]).output.split())
-        assert f"headgate {group} {name} " in told
+        assert f"headgate capacity {group} {name} " in told
 
 
 def test_the_commands_load_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""`headgate forecast | explain | whatif | track capacity`: files, words, JSON, and what is refused."""
+"""`headgate capacity forecast | explain | whatif | track`: files, words, JSON, and what is refused."""
 
 import json
 import shutil
@@ -9,10 +9,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from headgate.domains.capacity.commands import forecast
+from headgate.domains.capacity.commands.app import commands
 from headgate.domains.capacity.companions.edit import Signature, cancel, move
 from headgate.domains.capacity.data.importing import import_data
 from headgate.domains.capacity.model.forecaster import Forecaster
@@ -23,10 +22,6 @@ HOME = "eu-central/home/requests"
 WINDOW = ("--series", HOME, "--from", "2026-02-21", "--to", "2026-02-22")
 SALE = "flash-2026-02-2"
 
-app = typer.Typer()
-for command in (forecast.forecast, forecast.explain, forecast.whatif, forecast.track):
-    app.command()(command)
-
 
 @pytest.fixture
 def run(load_work: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -34,8 +29,8 @@ def run(load_work: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(versions, "wanted", lambda settings, domain, wanted: SimpleNamespace(number=7))
     monkeypatch.setattr(versions, "fetch", lambda version, settings: load_work / "bundle")
 
-    def call(name: str, *arguments: object, domain: str = "capacity") -> Result:
-        result = CliRunner().invoke(app, [name, domain, *map(str, arguments)])
+    def call(name: str, *arguments: object) -> Result:
+        result = CliRunner().invoke(commands(), [name, *map(str, arguments)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output
@@ -133,11 +128,6 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(UsageError, match=says):
         run(name, *WINDOW, *changed, *more)
     assert not (tmp_path / "f.csv").exists()
-
-
-def test_a_domain_that_forecasts_nothing_says_so(run: Any) -> None:
-    with pytest.raises(UsageError, match="capacity does"):
-        run("explain", *WINDOW, domain="adclicks")
 
 
 @pytest.mark.parametrize(("name", "out"), [("forecast", "load.png"), ("explain", "why.xyz"), ("explain", ".")])

@@ -1,4 +1,4 @@
-"""`headgate orders`: from the champion to a plan in a file, its words, and its picture."""
+"""`headgate capacity orders`: from the champion to a plan in a file, its words, and its picture."""
 
 import json
 from pathlib import Path
@@ -44,8 +44,8 @@ def judge() -> None:
 
 def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: Any, tmp_path: Path) -> None:
     fleet, out = tmp_path / "fleet.yaml", tmp_path / "plan.json"
-    run("example", "capacity", "--out", fleet)
-    asked = ("plan", "capacity", "--fleet", fleet, "--weeks", 2, "--out", out, "--seconds", 3, "--gap", 0.05)
+    run("example", "--out", fleet)
+    asked = ("plan", "--fleet", fleet, "--weeks", 2, "--out", out, "--seconds", 3, "--gap", 0.05)
     with pytest.raises(DataRefused, match="no verdict"):
         run(*asked)
     assert not out.exists()
@@ -58,7 +58,7 @@ def test_a_plan_comes_from_the_champion_only_once_its_gate_let_it_through(run: A
     assert (tmp_path / "plan.pdf").read_bytes().startswith(b"%PDF")
     plan = json.loads(out.read_text())
     assert plan["forecast"]["version"] == 7
-    shown = run("show", "capacity", "--plan", out).stdout
+    shown = run("show", "--plan", out).stdout
     assert "Headroom, each applied once:" in shown
     assert "zone loss × 1.5 (by constraint)" in shown
 
@@ -68,11 +68,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_plan_is_made(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, file: str
 ) -> None:
     judge()
-    run("example", "capacity", "--out", tmp_path / "fleet.yaml")
+    run("example", "--out", tmp_path / "fleet.yaml")
     monkeypatch.setattr("headgate.domains.capacity.orders.make.solve_problem", lambda *_: pytest.fail("it was solved"))
     where = tmp_path / file if file == "x.gif" else tmp_path / "fleet.yaml" / file
     with pytest.raises(UsageError, match=r"cannot be written|would be no \.png"):
-        run("plan", "capacity", "--fleet", tmp_path / "fleet.yaml", option, where)
+        run("plan", "--fleet", tmp_path / "fleet.yaml", option, where)
 
 
 @pytest.mark.parametrize("floors", [(0.0, 0.0), (0.8, 0.0)])
@@ -82,7 +82,7 @@ def test_services_without_a_floor_are_not_said_to_survive_and_what_they_lack_is_
     told = fleet(services={f"s{i}": service(floor=floor, missing=0.0) for i, floor in enumerate(floors)})
     made = planned(told, need=np.full((5, 2, 3), 1000.0))
     plans.write(made, tmp_path / "plan.json")
-    shown = run("show", "capacity", "--plan", tmp_path / "plan.json").stdout
+    shown = run("show", "--plan", tmp_path / "plan.json").stdout
     lacked = sum(sum(row.missing) for row in made.services)
     if floors == (0.0, 0.0):
         assert "6,000 units of a median need of 6,000 (s0 100 %, s1 100 %), for 0 USD" in shown
@@ -97,13 +97,13 @@ def test_what_is_not_as_it_was_asked_for_and_what_is_too_late_is_told(run: Any, 
     """The version knows a past in which all weeks of the plan have begun by now."""
     judge()
     fleet, out = tmp_path / "fleet.yaml", tmp_path / "plan.json"
-    run("example", "capacity", "--out", fleet)
+    run("example", "--out", fleet)
     asked = ("--fleet", fleet, "--weeks", 2, "--out", out, "--seconds", 1)
-    told = run("plan", "capacity", *asked, "--gap", 0.0001).stdout
+    told = run("plan", *asked, "--gap", 0.0001).stdout
     plan = json.loads(out.read_text())
     assert ("0.01 % was asked for" in told) == (plan["gap"] > 0.0001)
     assert "2 of its weeks have begun" in told
-    shown = run("place", "capacity", "--plan", out, "--no-ask", exit_code=1).stdout
+    shown = run("place", "--plan", out, "--no-ask", exit_code=1).stdout
     late = sum(one["kind"] == "schedule" for one in plan["orders"])
     assert late > 1
     assert shown.count("have begun") == 1, "one sentence, however many lines"

@@ -13,6 +13,7 @@ from headgate.domains.capacity.data import snapshots
 from headgate.domains.capacity.data.raw import load_matrix, load_points, read_series
 from headgate.domains.capacity.data.snapshots import Snapshot
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.errors import DataRefused, UsageError
 from headgate.files import read_json, sha256
 
@@ -23,7 +24,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "outage"
-    simulate(out, days=10, scenario="outage", step=900, seed=2)
+    simulate(out, LoadSizes(days=10, step=900), scenario="outage", seed=2)
     return out
 
 

@@ -1,4 +1,4 @@
-"""`headgate gameday capacity`, from the command line to report, picture and masks, on a server of known capacity."""
+"""`headgate capacity gameday`, from the command line to report, picture and masks, on a server of known capacity."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def day(
     quick = ["--objective", "p50=40ms", "--failures", "0.5", "--seconds", "0.4", "--from", "150", "--minutes", "0.02"]
 
     def call(*arguments: object, series: str = one, event: str = event) -> Result:
-        told = ["gameday", "capacity", "--event", event, "--series", series, *quick, *map(str, arguments)]
+        told = ["capacity", "gameday", "--event", event, "--series", series, *quick, *map(str, arguments)]
         result = CliRunner().invoke(app, told)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -265,7 +265,7 @@ def test_whatever_stops_a_placing_what_was_done_is_said_first(
             raise ClientError({"Error": {"Code": stop}}, "x") if stop else ResponseParserError("<html>")
 
     monkeypatch.setattr("headgate.domains.capacity.orders.place.reserve", reserve)
-    result = CliRunner().invoke(orders_app, ["place", "capacity", "--plan", str(tmp_path / "plan.json"), "--place"])
+    result = CliRunner().invoke(orders_app, ["place", "--plan", str(tmp_path / "plan.json"), "--place"])
     third = [n for n, one in enumerate(orders) if one.kind == "reservation"][3]
     head = f"{third - 1} placed, 0 already, 1 refused, {len(orders) - third} open."
     assert head in result.stdout

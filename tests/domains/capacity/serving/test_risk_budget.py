@@ -165,14 +165,14 @@ def test_a_version_without_peaks_is_refused(load_work: Path, as_of: datetime) ->
 
 @pytest.fixture
 def headroom(load_work: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run `headgate headroom capacity` against a registry whose champion is version 7; what it refuses is raised."""
+    """Run `headgate capacity headroom` against a registry whose champion is version 7; what it refuses is raised."""
     monkeypatch.setattr(versions, "wanted", lambda settings, domain, wanted: SimpleNamespace(number=7))
     monkeypatch.setattr(versions, "fetch", lambda version, settings: load_work / "bundle")
     app = typer.Typer()
     app.command()(forecast.headroom)
 
     def call(*arguments: object) -> str:
-        window = ("capacity", "--from", "2026-02-20", "--to", "2026-02-23")
+        window = ("--from", "2026-02-20", "--to", "2026-02-23")
         result = CliRunner().invoke(app, [*window, *map(str, arguments)])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ import pytest
 from headgate.domains.capacity.companions.calendar import as_of, read_calendar, read_masks
 from headgate.domains.capacity.data.raw import check_file, load_matrix, load_points, read_series
 from headgate.domains.capacity.simulated.simulator import SCENARIOS, TRUTH, simulate, truth_folder
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.errors import UsageError
 from headgate.files import read_json, sha256
 
@@ -20,6 +23,19 @@ Simulated = Callable[..., Path]
 
 DAYS, AHEAD = 14, 28
 END = datetime(2026, 1, 19, tzinfo=UTC)
+
+
+SIZES = {field.name for field in fields(LoadSizes)}
+
+
+def sizes(asked: Mapping[str, Any]) -> LoadSizes:
+    """The sizes among arguments."""
+    return LoadSizes(**{name: value for name, value in asked.items() if name in SIZES})
+
+
+def rest(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are no sizes."""
+    return {name: value for name, value in asked.items() if name not in SIZES}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +47,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
         key = repr(sorted(arguments.items()))
         if key not in made:
             made[key] = tmp_path_factory.mktemp("data") / "load"
-            simulate(made[key], **({"days": DAYS, "step": 300, "seed": 3} | arguments))  # type: ignore[arg-type]
+            asked = {"days": DAYS, "step": 300, "seed": 3} | arguments
+            simulate(made[key], sizes(asked), **rest(asked))
         return made[key]
 
     return make
@@ -100,7 +117,7 @@ def test_a_day_does_not_depend_on_how_many_follow_nor_on_the_horizon(simulated: 
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(simulated: Simulated, tmp_path: Path) -> None:
-    simulate(tmp_path / "again", days=DAYS, step=300, seed=3)
+    simulate(tmp_path / "again", LoadSizes(days=DAYS, step=300), seed=3)
     assert sums(tmp_path / "again") == sums(simulated())
     assert sums(truth_folder(tmp_path / "again")) == sums(truth_folder(simulated()))
     assert sums(simulated(seed=4))["points/2026-01-05.parquet"] != sums(simulated())["points/2026-01-05.parquet"]
@@ -127,9 +144,8 @@ def test_services_share_a_rhythm_and_differ(simulated: Simulated) -> None:
 
 
 def test_customers_live_by_the_local_clock_across_its_setting(tmp_path: Path) -> None:
-    simulate(
-        tmp_path / "spring", days=14, start=date(2026, 3, 22), regions=1, services=1, step=3600
-    )  # clocks: 29 March
+    clocks = date(2026, 3, 22)  # those of Berlin are set on the 29th
+    simulate(tmp_path / "spring", LoadSizes(days=14, regions=1, services=1, step=3600), start=clocks)
     rows = truth(tmp_path / "spring").with_columns(local=pl.col("time").dt.convert_time_zone("Europe/Berlin"))
 
     def monday(clock: str, day: int) -> np.ndarray:
@@ -143,12 +159,12 @@ def test_customers_live_by_the_local_clock_across_its_setting(tmp_path: Path) ->
 
 
 def test_the_29th_of_february_is_a_day(tmp_path: Path) -> None:
-    simulate(tmp_path / "leap", days=2, start=date(2028, 2, 28), regions=1, services=1, step=3600)
+    simulate(tmp_path / "leap", LoadSizes(days=2, regions=1, services=1, step=3600), start=date(2028, 2, 28))
     assert [path.stem for path in sorted((tmp_path / "leap/points").iterdir())] == ["2028-02-28", "2028-02-29"]
 
 
 def test_many_regions_and_services_have_names_of_their_own(tmp_path: Path) -> None:
-    simulate(tmp_path / "wide", days=1, regions=9, services=11, step=3600)
+    simulate(tmp_path / "wide", LoadSizes(days=1, regions=9, services=11, step=3600))
     assert len(read_series(tmp_path / "wide")) == 99
 
 
@@ -365,7 +381,7 @@ def test_weekly_orders_reach_years_back_and_their_truth_two_years_on(simulated: 
 )
 def test_arguments_that_make_no_sense_are_refused_and_write_nothing(tmp_path: Path, wrong: dict, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        simulate(tmp_path / "out", **({"days": 10} | wrong))
+        simulate(tmp_path / "out", sizes({"days": 10} | wrong), **rest(wrong))
     assert not list(tmp_path.iterdir())
 
 
@@ -373,7 +389,7 @@ def test_it_does_not_write_over_anything(tmp_path: Path) -> None:
     (tmp_path / "out.truth").mkdir()
     (tmp_path / "out.truth" / "mine").write_text("x")
     with pytest.raises(UsageError, match=r"out\.truth already exists"):
-        simulate(tmp_path / "out", days=1)
+        simulate(tmp_path / "out", LoadSizes(days=1))
 
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
@@ -381,13 +397,13 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(tmp_path / "out", days=2, step=3600, on_day=stop)
+        simulate(tmp_path / "out", LoadSizes(days=2, step=3600), on_day=stop)
     assert not list(tmp_path.iterdir())
 
 
 def test_each_day_is_told_as_it_is_written(tmp_path: Path) -> None:
     days: list[date] = []
-    simulate(tmp_path / "out", days=3, step=3600, ahead=2, weekly_years=1, on_day=days.append)
+    simulate(tmp_path / "out", LoadSizes(days=3, step=3600, ahead=2, weekly_years=1), on_day=days.append)
     assert days == [date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7)]
 
 

@@ -14,6 +14,7 @@ from headgate.domain import Request
 from headgate.domains.capacity.data import snapshots
 from headgate.domains.capacity.data.raw import Series, write_days
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.stages.expectations import EXPECTATIONS, profile
 
 START, DAYS = date(2026, 1, 5), 42
@@ -29,7 +30,7 @@ Judge = Callable[..., dict[str, Check]]
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "calm"
-    simulate(out, days=DAYS, step=900, seed=6, weekly_years=1)
+    simulate(out, LoadSizes(days=DAYS, step=900, weekly_years=1), seed=6)
     return out
 
 
@@ -88,7 +89,7 @@ def test_a_calm_source_passes_and_what_cannot_be_judged_says_why(judge: Judge) -
 @pytest.mark.parametrize("month", [3, 10])
 def test_setting_the_clocks_is_no_fault(tmp_path: Path, month: int) -> None:
     last = datetime(2026, month, 31 if month == 3 else 28, tzinfo=UTC)  # set on the 29th of March, the 25th of October
-    simulate(tmp_path / "own", days=40, step=900, regions=1, start=last.date() - timedelta(days=40))
+    simulate(tmp_path / "own", LoadSizes(days=40, step=900, regions=1), start=last.date() - timedelta(days=40))
     found = checks(tmp_path / "own", last, tmp_path)
     assert failed(found) <= {UNSEEN}
     assert found["clocks"].outcome == found["hours around the setting of clocks"].outcome == "passed"
@@ -101,7 +102,7 @@ def test_a_sale_is_no_surge_and_the_day_after_no_fall(judge: Judge) -> None:
 
 
 def test_a_young_source_is_not_judged_against_a_past_that_it_has_not(tmp_path: Path) -> None:
-    simulate(tmp_path / "own", days=3, step=900)
+    simulate(tmp_path / "own", LoadSizes(days=3, step=900))
     found = checks(tmp_path / "own", datetime(2026, 1, 8, tzinfo=UTC), tmp_path)
     assert failed(found) <= {UNSEEN}
     not_judged = {name for name, check in found.items() if check.outcome == "not judged"}
@@ -258,7 +259,7 @@ def test_a_zone_that_changes_in_series_csv_alone_is_no_shift_of_the_feed(source:
 def test_an_hour_lost_when_clocks_were_set_back_is_noted_and_a_longer_outage_is_another_thing(tmp_path: Path) -> None:
     end = datetime(2026, 10, 28, tzinfo=UTC)
     own = tmp_path / "own"
-    simulate(own, days=40, step=900, regions=1, start=end.date() - timedelta(days=40))
+    simulate(own, LoadSizes(days=40, step=900, regions=1), start=end.date() - timedelta(days=40))
     path = own / "points/2026-10-25.parquet"
     rows = pl.read_parquet(path)
     rows.filter(~between("2026-10-25T01:00", "2026-10-25T02:00")).write_parquet(path)

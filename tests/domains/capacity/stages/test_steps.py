@@ -16,6 +16,7 @@ from headgate.domains.capacity.model import series_model as models
 from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin, OriginForecast
 from headgate.domains.capacity.simulated.simulator import simulate
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.stages.batch import decide, score
 from headgate.domains.capacity.stages.evaluate import FUTURE, baselines
 from headgate.domains.capacity.stages.plots import plots
@@ -47,7 +48,7 @@ def run(work: Path, request: Request) -> Path:
 def longer(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same source two weeks later."""
     out = tmp_path_factory.mktemp("longer") / "raw"
-    simulate(out, days=56, regions=1, services=2, step=900, seed=5)
+    simulate(out, LoadSizes(days=56, regions=1, services=2, step=900), seed=5)
     return out
 
 

@@ -1,4 +1,4 @@
-"""`headgate features`: the vectors of a folder of raw files."""
+"""`headgate adclicks features`: the vectors of a folder of raw files."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.commands.options import DomainName, Json, Out, answer
-from headgate.domain import get_domain
-from headgate.errors import UsageError
+from headgate.commands.options import Json, Out, answer
 
 
 class Engine(StrEnum):
@@ -19,7 +17,6 @@ class Engine(StrEnum):
 
 
 def features(
-    domain: DomainName,
     on: Annotated[Path, typer.Option("--on", help="A folder of raw files.")],
     out: Out,
     engine: Annotated[Engine, typer.Option(help="This machine, day by day; or Spark, for what it cannot hold.")] = (
@@ -31,7 +28,5 @@ def features(
     """Write the feature vector of every click as Parquet, OUT/DAY.parquet; both engines give the same digits."""
     from headgate.domains.adclicks.stages import vectors
 
-    if get_domain(domain).name != "adclicks":
-        raise UsageError(f"{domain} has no feature vectors of events; adclicks has.")
     written = vectors.write(on, out, master=spark_master if engine is Engine.spark else None)
     answer(written, json, written.words(out))

@@ -1,4 +1,4 @@
-"""`headgate lookups`: what serving knows of accounts and campaigns besides what a click says."""
+"""`headgate adclicks lookups`: what serving knows of accounts and campaigns besides what a click says."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,14 @@ from typing import Annotated
 import typer
 
 from headgate import settings
-from headgate.commands.options import DomainName, Json, answer
-from headgate.domain import get_domain
+from headgate.commands.options import Json, answer
 from headgate.errors import UsageError
 
-lookups_app = typer.Typer(help="What serving looks up: accounts and campaigns.", no_args_is_help=True)
+lookups_app = typer.Typer(name="lookups", help="What serving looks up: accounts and campaigns.", no_args_is_help=True)
 
 
 @lookups_app.command("load")
 def load(
-    domain: DomainName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet.")],
     table: Annotated[
         str, typer.Option(help="accounts (columns user_id, rfm) or campaigns (campaign, advertiser).")
@@ -25,7 +23,6 @@ def load(
     """Replace a table by the rows of a file; requests see the old rows until all of the new ones are there."""
     from headgate.domains.adclicks.companions import lookup_tables
 
-    _check(domain)
     if table not in lookup_tables.COLUMNS:
         raise UsageError(f"There is no table {table!r}: choose {' or '.join(lookup_tables.COLUMNS)}.")
     done = lookup_tables.replace(settings.load(), table, lookup_tables.read(file, table))
@@ -34,21 +31,13 @@ def load(
 
 @lookups_app.command("show")
 def show(
-    domain: DomainName,
     key: Annotated[str, typer.Argument(metavar="KEY", help="A user_id or a campaign.")],
     json: Json = False,
 ) -> None:
     """What is known of an account or a campaign."""
     from headgate.domains.adclicks.companions import lookup_tables
 
-    _check(domain)
     found = lookup_tables.show(settings.load(), key)
     told = [f"account {key}: RFM {found['accounts']}"] if found["accounts"] is not None else []
     told += [f"campaign {key}: advertiser {found['campaigns']}"] if found["campaigns"] is not None else []
     answer(found, json, "\n".join(told) or f"Nothing is known of {key}.")
-
-
-def _check(domain: str) -> None:
-
-    if get_domain(domain).name != "adclicks":
-        raise UsageError(f"{domain} looks nothing up; adclicks does.")

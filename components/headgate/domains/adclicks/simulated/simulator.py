@@ -16,21 +16,11 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from headgate.domains.adclicks.simulated import outcomes
 from headgate.domains.adclicks.simulated.people import people
 from headgate.domains.adclicks.simulated.robots import robots
+from headgate.domains.adclicks.simulated.scenarios import SCENARIOS
+from headgate.domains.adclicks.simulated.sizes import ClickSizes
 from headgate.domains.adclicks.simulated.world import DAY, HOUR, MINUTE, POPULATION, SLOTS, World
 from headgate.errors import UsageError
 from headgate.files import atomic_folder
-
-#: Every scenario by name, in a line. A fault falls on the second last day, the last whose labels are mature by the
-#: midnight that ends the simulation; the days before it are those of `calm` with the same seed.
-SCENARIOS: dict[str, str] = {
-    "calm": "natural swings, weekends and sales days, and no fault",
-    "attack": "the known kinds of robots click four times as much on the second last day",
-    "label-outage": "the purchases of six hours at the people's peak of the second last day are lost",
-    "new-robots": "a sixth kind of robot appears after 60 % of the days and makes about an eighth of all clicks",
-    "duplicates": "on the second last day 5 % of the clicks are delivered twice",
-    "late-clicks": "on the second last day a third of one collector's clicks arrive 20 to 50 minutes late",
-    "gateway": "for the last five days a tenth of all people share three addresses of a new carrier",
-}
 
 #: The hidden truth, one row a click, in files by day of arrival as the clicks are.
 TRUTH: dict[str, pl.DataType] = {"click_id": pl.String(), "is_robot": pl.Boolean(), "kind": pl.String()}
@@ -56,9 +46,8 @@ class Faults:
 
 def simulate(
     out: Path,
+    sizes: ClickSizes,
     *,
-    days: int,
-    clicks_per_day: int,
     scenario: str = "calm",
     seed: int = 0,
     start: date | None = None,
@@ -66,11 +55,12 @@ def simulate(
 ) -> None:
     """Write simulated clicks, purchases and refunds to `out`, and the truth to its sibling folder `truth_folder(out)`.
 
-    `clicks_per_day` is what a usual weekday brings. Clicks are written for `days` days of arrival from `start` (unless
-    told, a Monday in January 2026), outcomes for three days more. The same arguments give the same bytes, and a day
+    Clicks are written for `sizes.days` days of arrival from `start` (unless told, a Monday in January 2026), outcomes
+    for three days more. The same arguments give the same bytes, and a day
     does not depend on how many follow. `on_day` is called with each day once it is written; the folders appear whole at
     the end. Raises UsageError for arguments that make no sense and for folders that already hold something.
     """
+    days, clicks_per_day = sizes.days, sizes.clicks_per_day
     faults = _place(scenario, days)
     if clicks_per_day < _LEAST_CLICKS:
         raise UsageError(f"clicks per day must be at least {_LEAST_CLICKS}, not {clicks_per_day}")

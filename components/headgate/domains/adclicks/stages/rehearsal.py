@@ -135,7 +135,7 @@ def poisoned(raw: Path, out: Path) -> Path:
 def rehearsal() -> Rehearsal:
     """The material of a domain's drills."""
     return Rehearsal(
-        sizes={"days": 18, "clicks_per_day": 25_000, "seed": 5},  # enough purchasing users to certify the budget
+        seed=5,
         start=datetime(2026, 1, 5, tzinfo=UTC),
         wronging=wronging,
         lenient=lenient,

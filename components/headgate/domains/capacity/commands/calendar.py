@@ -1,4 +1,4 @@
-"""`headgate calendar` and `headgate mask`: planners list and change what the series cannot tell.
+"""`headgate capacity calendar` and `headgate capacity mask`: planners list and change what the series cannot tell.
 
 Both act on a source's local folder. Importing this module loads nothing but the command line.
 """
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.domain import get_domain
+from headgate.commands.options import DomainOption
 from headgate.domains.capacity.commands import calendar_options as answers
 from headgate.domains.capacity.commands.calendar_options import (
     At,
@@ -26,17 +26,19 @@ from headgate.domains.capacity.commands.calendar_options import (
 from headgate.errors import UsageError
 
 calendar_app = typer.Typer(
+    name="calendar",
     help="The calendar: sales, matches, holidays, launches, and who moved them when. Times are instants "
     "(2026-06-10T15:30Z) or each region's own (2026-11-27, 2026-11-27T18:00).",
     no_args_is_help=True,
 )
 mask_app = typer.Typer(
+    name="mask",
     help="Masks: minutes of robots, outages, throttling or load tests, which are not learned from.",
     no_args_is_help=True,
 )
 
 
-@calendar_app.command("list", epilog="Example: headgate calendar list --in data/shop --at 2026-05-01")
+@calendar_app.command("list", epilog="Example: headgate capacity calendar list --in data/shop --at 2026-05-01")
 def list_events(
     in_: In,
     at: At = None,
@@ -51,8 +53,8 @@ def list_events(
 
 
 @calendar_app.command(
-    epilog="Example: headgate calendar add summer-sale-2026 --in data/shop --kind sale --region in --service cart "
-    "--service checkout --start 2026-06-10 --end 2026-06-11 --intensity 2"
+    epilog="Example: headgate capacity calendar add summer-sale-2026 --in data/shop --kind sale --region in "
+    "--service cart --service checkout --start 2026-06-10 --end 2026-06-11 --intensity 2"
 )
 def add(
     event: EventId,
@@ -94,8 +96,9 @@ def add(
 
 
 @calendar_app.command(
-    epilog="Examples: headgate calendar move diwali-2027 --in data/shop --start 2027-11-07 --reason 'as announced' · "
-    "headgate calendar move summer-sale-2026 --in data/shop --by -6h --reason 'earlier launch'"
+    epilog="Examples: headgate capacity calendar move diwali-2027 --in data/shop --start 2027-11-07 "
+    "--reason 'as announced' · headgate capacity calendar move summer-sale-2026 --in data/shop "
+    "--by -6h --reason 'earlier launch'"
 )
 def move(
     event: EventId,
@@ -121,7 +124,8 @@ def move(
 
 
 @calendar_app.command(
-    epilog="Example: headgate calendar stretch summer-sale-2026 --in data/shop --to 48h --reason 'two days this year'"
+    epilog="Example: headgate capacity calendar stretch summer-sale-2026 --in data/shop --to 48h "
+    "--reason 'two days this year'"
 )
 def stretch(
     event: EventId,
@@ -146,7 +150,9 @@ def stretch(
     )
 
 
-@calendar_app.command(epilog="Example: headgate calendar cancel summer-sale-2026 --in data/shop --reason 'no stock'")
+@calendar_app.command(
+    epilog="Example: headgate capacity calendar cancel summer-sale-2026 --in data/shop --reason 'no stock'"
+)
 def cancel(
     event: EventId,
     in_: In,
@@ -164,7 +170,8 @@ def cancel(
 
 
 @calendar_app.command(
-    "add-holidays", epilog="Example: headgate calendar add-holidays --in data/shop --country IN --year 2027 --region in"
+    "add-holidays",
+    epilog="Example: headgate capacity calendar add-holidays --in data/shop --country IN --year 2027 --region in",
 )
 def add_holidays(
     in_: In,
@@ -185,7 +192,7 @@ def add_holidays(
     answers.show_holidays(done, dry_run, json)
 
 
-@calendar_app.command("history", epilog="Example: headgate calendar history summer-sale-2026 --in data/shop")
+@calendar_app.command("history", epilog="Example: headgate capacity calendar history summer-sale-2026 --in data/shop")
 def event_history(event: EventId, in_: In, json: Json = False) -> None:
     """Every revision of an event: who, when, why."""
     from headgate.domains.capacity.companions.calendar import read_calendar
@@ -193,7 +200,7 @@ def event_history(event: EventId, in_: In, json: Json = False) -> None:
     answers.show_history([row for row in read_calendar(answers.folder(in_)) if row.event == event], event, json)
 
 
-@mask_app.command("list", epilog="Example: headgate mask list --in data/shop")
+@mask_app.command("list", epilog="Example: headgate capacity mask list --in data/shop")
 def list_masks(
     in_: In,
     at: At = None,
@@ -209,7 +216,7 @@ def list_masks(
 
 @mask_app.command(
     "add",
-    epilog="Example: headgate mask add robots-2026-06-10 --in data/shop --effect robots --region in "
+    epilog="Example: headgate capacity mask add robots-2026-06-10 --in data/shop --effect robots --region in "
     "--start 2026-06-10T15:30Z --end 2026-06-10T18:00Z --reason 'scraper, ticket 4711'",
 )
 def add_mask(
@@ -250,7 +257,8 @@ def add_mask(
 
 @mask_app.command(
     "robots",
-    epilog="Example: headgate mask robots --in data/shop --from 2026-06-01 --to 2026-06-15 --region in --service home",
+    epilog="Example: headgate capacity mask robots --in data/shop --from 2026-06-01 --to 2026-06-15 "
+    "--region in --service home",
 )
 def mask_robots(
     in_: In,
@@ -290,7 +298,9 @@ def mask_robots(
     answers.show_robots(found, pairs, dry_run, json)
 
 
-@mask_app.command(epilog="Example: headgate mask withdraw robots-2026-06-10 --in data/shop --reason 'real customers'")
+@mask_app.command(
+    epilog="Example: headgate capacity mask withdraw robots-2026-06-10 --in data/shop --reason 'real customers'"
+)
 def withdraw(
     mask: MaskId,
     in_: In,
@@ -307,7 +317,7 @@ def withdraw(
     answers.show_change(in_, edit.withdraw(answers.folder(in_), mask, signed), dry_run, json)
 
 
-@mask_app.command("history", epilog="Example: headgate mask history robots-2026-06-10 --in data/shop")
+@mask_app.command("history", epilog="Example: headgate capacity mask history robots-2026-06-10 --in data/shop")
 def mask_history(mask: MaskId, in_: In, json: Json = False) -> None:
     """Every revision of a mask: who, when, why."""
     from headgate.domains.capacity.companions.calendar import read_masks

@@ -1,4 +1,4 @@
-"""What the command line asks of forecasts: `headgate forecast | explain | whatif | track | headroom capacity`."""
+"""What the command line asks of forecasts: `headgate capacity forecast | explain | whatif | track | headroom`."""
 
 import json as text
 from datetime import UTC, datetime
@@ -7,33 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headgate.commands.options import Json, Version
+from headgate.domains.capacity.commands.completion import series_names
 from headgate.errors import UsageError
 from headgate.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from headgate.domains.capacity.model.forecaster import Forecaster
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="capacity.")]
 SeriesName = Annotated[
-    str, typer.Option("--series", metavar="REGION/SERVICE/METRIC", help='Which series; "*" stands for all of a level.')
+    str,
+    typer.Option(
+        "--series",
+        metavar="REGION/SERVICE/METRIC",
+        help='Which series; "*" stands for all of a level.',
+        autocompletion=series_names,
+    ),
 ]
 From = Annotated[
     str,
     typer.Option("--from", metavar="TIME", help="The first step, e.g. 2026-11-27 (UTC) or 2026-11-27T18:00+01:00."),
 ]
 To = Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")]
-Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
 CalendarIn = Annotated[
     Path | None,
     typer.Option("--calendar", metavar="DIR", help="A folder with a newer calendar.csv than the version's."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
 STEPS = {"1min": 60, "5min": 300, "15min": 900, "1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
 
 
 def forecast(
-    domain: Domain,
     series: SeriesName,
     start: From,
     end: To,
@@ -46,7 +50,7 @@ def forecast(
 ) -> None:
     """Forecast a series with its band, and the largest step of the window.
 
-    headgate forecast capacity --series eu/home/requests --from 2026-11-27 --to 2026-11-30 --step 1h --out cyber.csv
+    headgate capacity forecast --series eu/home/requests --from 2026-11-27 --to 2026-11-30 --step 1h --out cyber.csv
     """
     import polars as pl
 
@@ -55,7 +59,7 @@ def forecast(
 
     refuse_unwritable(out, ".csv", ".parquet")
     asked = _levels(quantiles)
-    number, forecaster = _load(domain, version)
+    number, forecaster = _load(version)
     known = calendar_of(calendar)
     first, last = _instant(start), _instant(end)
     said = forecaster.forecast(series, first, last, step=_step(step), levels=asked, calendar=known)
@@ -73,7 +77,7 @@ def forecast(
     except DataRefused:
         highest = {}
     answer = {
-        "domain": domain,
+        "domain": "capacity",
         "version": number,
         "series": series,
         "rows": len(table),
@@ -93,7 +97,6 @@ def forecast(
 
 
 def explain(
-    domain: Domain,
     series: SeriesName,
     start: From,
     end: To,
@@ -106,7 +109,7 @@ def explain(
 ) -> None:
     """Take a forecast apart into its factors: baseline, trend, season, clock, and every kind of event.
 
-    headgate explain capacity --series eu/home/requests --from 2026-11-27T18:00Z --to 2026-11-27T18:01Z
+    headgate capacity explain --series eu/home/requests --from 2026-11-27T18:00Z --to 2026-11-27T18:01Z
     """
     from dataclasses import asdict
 
@@ -115,7 +118,7 @@ def explain(
 
     if out is not None:
         refuse_unwritable(out, ".png")
-    _, forecaster = _load(domain, version)
+    _, forecaster = _load(version)
     known = calendar_of(calendar)
     found = take_apart(forecaster, series, _instant(start), _instant(end), known)
     if out is not None:
@@ -124,7 +127,6 @@ def explain(
 
 
 def whatif(
-    domain: Domain,
     series: SeriesName,
     start: From,
     end: To,
@@ -138,12 +140,12 @@ def whatif(
 ) -> None:
     """What a forecast would be if an event were moved, stretched or grew. Nothing is fitted again.
 
-    headgate whatif capacity --series eu/home/requests --from 2026-07-10 --to 2026-07-20 --event summer-sale-2026
+    headgate capacity whatif --series eu/home/requests --from 2026-07-10 --to 2026-07-20 --event summer-sale-2026
     --event-start 2026-07-13 --event-end 2026-07-15
     """
     from headgate.domains.capacity.serving.explain import moved, what_if
 
-    number, forecaster = _load(domain, version)
+    number, forecaster = _load(version)
     planned = calendar_of(calendar)
     other = moved(
         forecaster.calendar if planned is None else planned,
@@ -176,7 +178,6 @@ def whatif(
 
 
 def track(
-    domain: Domain,
     series: SeriesName,
     start: From,
     end: To,
@@ -186,14 +187,14 @@ def track(
 ) -> None:
     """Hold what came against its forecast, and re-scale the rest of the window.
 
-    headgate track capacity --series eu/home/requests --from 2026-11-27 --to 2026-11-28 --on /data/load
+    headgate capacity track --series eu/home/requests --from 2026-11-27 --to 2026-11-28 --on /data/load
     """
     import numpy as np
 
     from headgate.domains.capacity.data.raw import load_matrix
     from headgate.domains.capacity.serving.track import track_event as follow
 
-    _, forecaster = _load(domain, version)
+    _, forecaster = _load(version)
     parts = [model.series[j].series for model, columns in forecaster.parts(series) for j in columns]
     times, each = load_matrix(on, parts, None)
     values = each.sum(axis=1, dtype=np.float64, keepdims=True)  # a step of a total came when all its parts have
@@ -217,13 +218,17 @@ def track(
 
 
 def headroom(
-    domain: Domain,
     start: From,
     end: To,
     risk: Annotated[float, typer.Option(help="The chance, over all series together, that any runs short.")] = 0.05,
     series: Annotated[
         list[str] | None,
-        typer.Option("--series", metavar="REGION/SERVICE/METRIC", help="Which series; more than one is usual."),
+        typer.Option(
+            "--series",
+            metavar="REGION/SERVICE/METRIC",
+            help="Which series; more than one is usual.",
+            autocompletion=series_names,
+        ),
     ] = None,
     cost: Annotated[
         list[str] | None,
@@ -236,7 +241,7 @@ def headroom(
 ) -> None:
     """Spread one risk budget over services so that their capacity costs least.
 
-    headgate headroom capacity --from 2026-11-27 --to 2026-11-30 --risk 0.05 --series eu/home/requests
+    headgate capacity headroom --from 2026-11-27 --to 2026-11-30 --risk 0.05 --series eu/home/requests
     --series eu/cart/requests --cost eu/home/requests=1 --cost eu/cart/requests=3.5
     """
     import polars as pl
@@ -248,7 +253,7 @@ def headroom(
     if out is not None:
         refuse_unwritable(out)
     price = prices(cost or [])
-    number, forecaster = _load(domain, version)
+    number, forecaster = _load(version)
     known = calendar_of(calendar)
     wanted = asked(forecaster, series or [], price)
     names = list(wanted)
@@ -262,7 +267,7 @@ def headroom(
             else:
                 table.write_csv(draft)
     answer = {
-        "domain": domain,
+        "domain": "capacity",
         "version": number,
         "risk": risk,
         "paths": found.paths,
@@ -297,15 +302,13 @@ def headroom(
     _answer(answer, json, "\n".join(lines))
 
 
-def _load(domain: str, wanted: str) -> "tuple[int, Forecaster]":
-    if domain != "capacity":
-        raise UsageError(f"{domain} forecasts nothing; capacity does.")
+def _load(wanted: str) -> "tuple[int, Forecaster]":
     from headgate import settings
     from headgate.domains.capacity.model.forecaster import Forecaster
     from headgate.registry import versions
 
     here = settings.load()
-    version = versions.wanted(here, domain, wanted)
+    version = versions.wanted(here, "capacity", wanted)
     return version.number, Forecaster(versions.fetch(version, here))
 
 

@@ -1,4 +1,4 @@
-"""`headgate gameday capacity`: the load of an event, rehearsed on a target until it breaks."""
+"""`headgate capacity gameday`: the load of an event, rehearsed on a target until it breaks."""
 
 import signal
 import sys
@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from headgate.commands.options import DomainName, Json, answer
+from headgate.commands.options import Json, Version, answer
 from headgate.domains.capacity.commands.calendar_options import Author
+from headgate.domains.capacity.commands.completion import series_names
 from headgate.errors import UsageError
 
 
 def gameday(
-    domain: DomainName,
     event: Annotated[str, typer.Option(metavar="NAME", help="The event of the calendar that is rehearsed.")],
     target: Annotated[
         str | None, typer.Option(metavar="URL", help="One instance; `headgate serve` on this machine if left out.")
@@ -25,7 +25,9 @@ def gameday(
     series: Annotated[
         str | None,
         typer.Option(
-            metavar="REGION/SERVICE/METRIC", help="Whose load the instance carries; the event's, if it touches one."
+            metavar="REGION/SERVICE/METRIC",
+            help="Whose load the instance carries; the event's, if it touches one.",
+            autocompletion=series_names,
         ),
     ] = None,
     type_: Annotated[
@@ -73,14 +75,14 @@ def gameday(
     calendar: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
     ] = None,
-    version: Annotated[str, typer.Option(help="A number, or an alias such as champion.")] = "champion",
+    version: Version = "champion",
     of: Annotated[str, typer.Option("--of", metavar="DOMAIN", help="Whose requests it is.")] = "adclicks",
     seed: Annotated[int, typer.Option(min=0, help="Of the instants, users and IPs.")] = 0,
     json: Json = False,
 ) -> None:
     """Find the rate at which an instance breaks its objective, and rehearse an event on it.
 
-    headgate gameday capacity --event summer-sale-2026 --target http://127.0.0.1:8000 --in data/shop --type m7i.2xlarge
+    headgate capacity gameday --event summer-sale-2026 --target http://127.0.0.1:8000 --in data/shop --type m7i.2xlarge
 
     Flat steps of open-loop requests, twice as many each time until the objective breaks, then up and down around the
     limit. Then the upper path of the event, compressed, with its peak at what the plan lets an instance carry. The
@@ -107,8 +109,6 @@ def gameday(
     from headgate.load.trial import Trial
     from headgate.registry import versions
 
-    if domain != "capacity":
-        raise UsageError(f"There is no game day for {domain}: it rehearses the load that capacity forecasts.")
     requests = get_domain(of).requests
     if requests is None:
         raise UsageError(f"{of} says of no endpoint what asks it, so there is no load of it: choose another.")
@@ -135,7 +135,7 @@ def gameday(
     if no_mask and (in_ or mask_series):
         raise UsageError("--no-mask masks nothing: leave it out, or --in and --mask-series.")
     folder = None if no_mask else source(in_ or here.calendar)
-    chosen = versions.wanted(here, domain, version)
+    chosen = versions.wanted(here, "capacity", version)
     forecaster = Forecaster(versions.fetch(chosen, here))
     known = calendar_of(calendar)
     planned = event_of(forecaster.calendar if known is None else known, event)

@@ -1,4 +1,4 @@
-"""`headgate orders example | plan | show | place`: from a forecast to what is ordered for it."""
+"""`headgate capacity orders example | plan | show | place`: from a forecast to what is ordered for it."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headgate.commands.options import Json, answer
+from headgate.commands.options import Json, Version, answer
 from headgate.errors import Stopped, UsageError
 from headgate.files import refuse_unwritable
 
@@ -15,24 +15,22 @@ if TYPE_CHECKING:
     from headgate.domains.capacity.orders.plans import Plan
 
 orders_app = typer.Typer(
+    name="orders",
     help="Turn the forecast into orders: a fleet plan that survives the loss of a zone, its cost, and placing it. "
     "Begin with `example`; docs/orders.md explains the fleet file and the plan.",
     no_args_is_help=True,
 )
 
-Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="capacity.")]
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="A plan; the newest in the state folder if left out.")
 ]
-Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.")]
 
 #: How many orders, and services that lack more than so much of their need, are listed by name.
 LISTED, MUCH = 12, 0.05
 
 
-@orders_app.command(epilog="Example: headgate orders example capacity --out fleet.yaml")
+@orders_app.command(epilog="Example: headgate capacity orders example --out fleet.yaml")
 def example(
-    domain: Domain,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The fleet file to write.")],
     version: Version = "champion",
 ) -> None:
@@ -43,7 +41,7 @@ def example(
     refuse_unwritable(out)
     if out.exists():
         raise UsageError(f"{out} is there already: name another file, or remove it first.")
-    _, _, forecaster = _load(domain, version)
+    _, _, forecaster = _load(version)
     peaks = {}
     for one in forecaster.series:
         said = forecaster.forecast(one.series, forecaster.as_of, forecaster.as_of + timedelta(weeks=2), levels=(0.5,))
@@ -54,10 +52,9 @@ def example(
 
 
 @orders_app.command(
-    epilog="Example: headgate orders plan capacity --fleet fleet.yaml --weeks 13 --out plan.json --picture plan.png"
+    epilog="Example: headgate capacity orders plan --fleet fleet.yaml --weeks 13 --out plan.json --picture plan.png"
 )
 def plan(
-    domain: Domain,
     fleet: Annotated[Path, typer.Option(metavar="FILE", help="Types, prices, services and limits, as YAML.")],
     out: Annotated[
         Path | None,
@@ -101,7 +98,7 @@ def plan(
         refuse_unwritable(picture, ".png", ".svg", ".pdf")
     here = settings.load()
     told, earlier = with_units(read(fleet), here.home), plans.read(last) if last else plans.latest(here.home)
-    number, bundle, forecaster = _load(domain, version)
+    number, bundle, forecaster = _load(version)
     entries = Ledger(here).entries("capacity")
     ruling = demand.refuse_unjudged(entries, number, bundle)
     known = calendar_of(calendar)
@@ -137,23 +134,21 @@ def plan(
         made,
         json,
         "\n".join([_summary(made), *_but(made, gap)])
-        + f"\nThe plan is in {out}. `headgate orders place capacity --plan {out}` shows its orders.",
+        + f"\nThe plan is in {out}. `headgate capacity orders place --plan {out}` shows its orders.",
     )
 
 
-@orders_app.command(epilog="Example: headgate orders show capacity --plan plan.json")
-def show(domain: Domain, plan: PlanFile = None, json: Json = False) -> None:
+@orders_app.command(epilog="Example: headgate capacity orders show --plan plan.json")
+def show(plan: PlanFile = None, json: Json = False) -> None:
     """What a plan costs, what each constraint costs, what changed, and the headroom that is in it."""
-    _refuse_others(domain)
     made = _read(plan)
     _answer(made, json, f"{_summary(made)}\n{_headroom(made)}")
 
 
 @orders_app.command(
-    epilog="Example: headgate orders place capacity --plan plan.json, and once it is right the same with --place"
+    epilog="Example: headgate capacity orders place --plan plan.json, and once it is right the same with --place"
 )
 def place(
-    domain: Domain,
     plan: PlanFile = None,
     place: Annotated[bool, typer.Option("--place", help="Order. Without it nothing is ordered.")] = False,
     ask: Annotated[bool, typer.Option(help="Without --place: ask EC2, by DryRun, whether it would be let to.")] = True,
@@ -174,7 +169,6 @@ def place(
     from headgate.domains.capacity.orders.placed import read_placed
     from headgate.registry.ledger import Ledger
 
-    _refuse_others(domain)
     made, ledger = _read(plan), Ledger(settings.load())
     if place:
         lines: list[placing.Line] = []
@@ -202,13 +196,12 @@ def _read(file: Path | None) -> "Plan":
     home = settings.load().home
     found = file or plans.newest(home)
     if found is None:
-        raise UsageError(f"There is no plan in {home / plans.FOLDER}: `headgate orders plan capacity` makes one.")
+        raise UsageError(f"There is no plan in {home / plans.FOLDER}: `headgate capacity orders plan` makes one.")
     return plans.read(found)
 
 
-def _load(domain: str, wanted: str) -> tuple[int, str, Any]:
+def _load(wanted: str) -> tuple[int, str, Any]:
     """A version's number, bundle and forecaster."""
-    _refuse_others(domain)
     from headgate import settings
     from headgate.domains.capacity.model.forecaster import Forecaster
     from headgate.registry import versions
@@ -216,11 +209,6 @@ def _load(domain: str, wanted: str) -> tuple[int, str, Any]:
     here = settings.load()
     version = versions.wanted(here, "capacity", wanted)
     return version.number, version.bundle, Forecaster(versions.fetch(version, here))
-
-
-def _refuse_others(domain: str) -> None:
-    if domain != "capacity":
-        raise UsageError(f"{domain} orders nothing; capacity does.")
 
 
 def _summary(made: "Plan") -> str:

@@ -141,7 +141,7 @@ def read(path: Path) -> Fleet:
 
     if not path.is_file():
         raise UsageError(
-            f"There is no {path}: `headgate orders example capacity --out {path}` writes one to begin with."
+            f"There is no {path}: `headgate capacity orders example --out {path}` writes one to begin with."
         )
 
     class Strict(yaml.SafeLoader):
@@ -161,7 +161,7 @@ def read(path: Path) -> Fleet:
     except RecursionError as error:
         raise UsageError(f"{path} is no fleet: it is nested too deep.") from error
     if not isinstance(told, dict):
-        raise UsageError(f"{path} is no fleet: `headgate orders example capacity` shows what stands in one.")
+        raise UsageError(f"{path} is no fleet: `headgate capacity orders example` shows what stands in one.")
     try:
         for table, kind in (("types", InstanceType), ("services", Service)):  # one by one, so that each is named
             for name, one in _rows(told.get(table)):

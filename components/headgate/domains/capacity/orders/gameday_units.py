@@ -26,8 +26,8 @@ def _tried(where: str, service: Service, fleet: Fleet, home: Path) -> Service:
     found = newest(home, service.series)
     if found is None or found.units is None:
         raise UsageError(
-            f"{where}: no game day of {service.series} in {home / FOLDER} has found a limit: `headgate gameday "
-            f"capacity --event NAME --target URL --series {service.series} --type TYPE` makes one, or write a number."
+            f"{where}: no game day of {service.series} in {home / FOLDER} has found a limit: `headgate capacity "
+            f"gameday --event NAME --target URL --series {service.series} --type TYPE` makes one, or write a number."
         )
     if found.type and found.type not in fleet.types:
         raise UsageError(

@@ -217,7 +217,7 @@ def write(plan: Plan, path: Path) -> None:
 def read(path: Path) -> Plan:
     """The plan in a file. Raises UsageError where it is none, or was altered since it was made."""
     if not path.is_file():
-        raise UsageError(f"There is no {path}: `headgate orders plan capacity` makes one.")
+        raise UsageError(f"There is no {path}: `headgate capacity orders plan` makes one.")
     try:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:

@@ -1,4 +1,4 @@
-"""The latest plan of orders, as `headgate orders plan` wrote it, and whether it is still of what is planned now."""
+"""The latest plan of orders, as `headgate capacity orders plan` wrote it, and whether that is still planned."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time

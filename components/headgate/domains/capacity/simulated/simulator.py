@@ -19,21 +19,12 @@ from headgate.domains.capacity.data.schema import DAY, STEPS, WEEK
 from headgate.domains.capacity.simulated import events
 from headgate.domains.capacity.simulated.events import Happening
 from headgate.domains.capacity.simulated.incidents import Incident, damage, disturb, place
+from headgate.domains.capacity.simulated.scenarios import SCENARIOS
+from headgate.domains.capacity.simulated.sizes import LoadSizes
 from headgate.domains.capacity.simulated.weeks import WEEKS_AHEAD, first_week, weeks
 from headgate.domains.capacity.simulated.world import DAY_MIN, F64, LEAD_MIN, Break, World, minute
 from headgate.errors import UsageError
 from headgate.files import atomic_folder, write_json
-
-#: Every scenario by name, in a line. But for its fault a scenario is `calm` with the same seed.
-SCENARIOS: dict[str, str] = {
-    "calm": "daily, weekly and yearly rhythm, sales and holidays, and no fault",
-    "sale-moved": "the day before the last, the next sale is moved by three days and stretched from 24 to 48 hours",
-    "launch": "three launches that sell out within minutes: two in the past, one three days after the last day",
-    "robots": "two blocks of robots and one of customers kept out by mistake; people noted only the first",
-    "outage": "hours of zeros, of nothing, of late points and of throttling, and a load test",
-    "slope-break": "after 60 % of the days the growth of all regions turns into a fast decline",
-    "new-service": "a service that is ten days old on the last day, with an older one that it resembles",
-}
 
 #: The hidden truth, one row a step and series, in files by UTC day as the points are. `expected` is the mean load
 #: without noise, robots and faults; `event_factor` the part of it that events make, as a factor.
@@ -82,27 +73,24 @@ class _Story:
 
 def simulate(
     out: Path,
+    sizes: LoadSizes,
     *,
-    days: int,
     scenario: str = "calm",
     seed: int = 0,
     start: date | None = None,
-    regions: int = 2,
-    services: int = 3,
-    step: int = 60,
-    weekly_years: int = 0,
-    ahead: int = 0,
     on_day: Callable[[date], None] | None = None,
 ) -> None:
     """Write simulated load to `out`, and the truth to its sibling folder `truth_folder(out)`.
 
-    Every one of `regions` has all `services`, each a series of requests with a point every `step` seconds, for `days`
-    UTC days from `start` (unless told, a Monday in January 2026). With `weekly_years` each also has a weekly series of
-    orders, whose so many years of history end with those days. The truth reaches `ahead` days further, so that
-    forecasts can be scored. The same arguments give the same bytes, and a day does not depend on how many follow.
+    Every region has all services, each a series of requests with a point every `sizes.step` seconds, for UTC days from
+    `start` (unless told, a Monday in January 2026). With `sizes.weekly_years` each also has a weekly series of orders,
+    whose so many years of history end with those days. The truth reaches `sizes.ahead` days further, so that forecasts
+    can be scored. The same arguments give the same bytes, and a day does not depend on how many follow.
     `on_day` is called with each day once it is written; the folders appear whole at the end. Raises UsageError for
     arguments that make no sense and for folders that already hold something.
     """
+    days, regions, services, step = sizes.days, sizes.regions, sizes.services, sizes.step
+    weekly_years, ahead = sizes.weekly_years, sizes.ahead
     _check(scenario, days, seed=seed, regions=regions, services=services, weekly_years=weekly_years, ahead=ahead)
     if step not in STEPS or step > DAY:
         raise UsageError(f"the step must be one of {', '.join(str(s) for s in STEPS if s <= DAY)} seconds, not {step}")
