@@ -7,7 +7,7 @@ Who wakes the caretaker for a guest who is comfortable has wronged them: that is
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,9 +27,10 @@ from headgate.contract.observations import observations, units_of
 from headgate.contract.outcomes import Outcomes
 from headgate.contract.results import Decided, Scored
 from headgate.contract.row import INSTANT, Row
+from headgate.contract.sizes import Sizes
 from headgate.data.sources import fetch, list_files
 from headgate.domain import Domain, Request
-from headgate.errors import DataRefused, UsageError
+from headgate.errors import DataRefused
 from headgate.files import atomic_file, write_json
 from headgate.gate.compare import UNITS
 from headgate.gate.scorecard import scorecard
@@ -172,17 +173,13 @@ def routes(host: Host) -> list[Any]:
     return [Endpoint("POST", "/v1/rooms/decisions", decide_reading, what)]
 
 
-def simulate(out: Path, *, days: int, scenario: str, seed: int, start: date | None, **others: Any) -> None:
-    for number in range(days):
+def simulate(out: Path, sizes: Sizes, *, seed: int = 0, start: date | None = None, **others: Any) -> None:
+    for number in range(sizes.days):
         day, random = (start or date(2026, 1, 5)) + timedelta(number), np.random.default_rng((seed, number))
         rows = pl.DataFrame({"room": [*"abcdefgh"], "day": day, "degrees": 20 + random.normal(size=8)})
         felt = pl.col("degrees") + pl.Series(random.normal(size=8))  # what no thermometer shows
         rows = rows.with_columns(guest=pl.format("{}-{}", "room", "day"), comfortable=felt.is_between(17, 23))
         rows.write_parquet(out / f"{day}.parquet", mkdir=True)
-
-
-def import_data(source: str, out: Path, **asked: Any) -> NoReturn:
-    raise UsageError(f"rooms has no other format than its own: copy {source} to {out}.")
 
 
 ROOMS = Domain(
@@ -204,8 +201,8 @@ ROOMS = Domain(
     routes=routes,
     simulate=simulate,
     scenarios={"calm": "nothing happens"},
-    demo={"days": 42},
-    import_data=import_data,
+    demo=Sizes(days=42),
+    small=Sizes(days=42),
     outcomes=OUTCOMES,
     live=Live(log=LOG, observe=observe, redecide=redecide),  # it rebuilds nothing and does not learn from its log
 )

@@ -6,7 +6,7 @@ A step fills `out`, an empty folder that takes its place in `work` when the step
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -66,10 +66,12 @@ class Domain:
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Sizes  # of the demonstration; the class of the domain's own sizes
     small: Sizes  # enough for a version that its gate lets pass: for tests and drills
-    import_data: Callable[..., Imported]  # (source, out, *, format, mapping, tz, facts): foreign files → the raw schema
-    formats: Mapping[str, str]  # what `import_data` takes, by name, each in a few words; the first is the usual one
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
+    import_data: Callable[..., Imported] | None = None  # (source, out, *, format, mapping, tz, facts): → the raw schema
+    formats: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what `import_data` takes, the usual one first
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none

@@ -117,9 +117,7 @@ def test_a_domain_that_logs_nothing_to_decide_by_is_told_so(registry: Registry) 
     log(registry, 10)
     register(registry, WIDTH)
     told = replace(ROOMS, live=replace(ROOMS.logs, redecide=None))
-    with pytest.raises(
-        UsageError, match=r"^rooms logs nothing to decide by, so what was decided cannot be"
-    ):
+    with pytest.raises(UsageError, match=r"^rooms logs nothing to decide by, so what was decided cannot be"):
         run_shadow(registry.settings, told, "1", START, START + timedelta(days=1))
 
 

@@ -23,7 +23,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rooms.mkdir()
     (rooms / "__init__.py").touch()
     shutil.copyfile(TOY, rooms / "domain.py")
-    names = rooms.parents[1] / "domain.py"
+    names = rooms.parent / "__init__.py"
     known = names.read_text().replace('"capacity")', '"capacity", "rooms")')
     names.write_text(known)
     pipeline = (ROOT / "dvc.yaml").read_text()

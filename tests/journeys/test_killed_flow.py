@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from headgate import settings
+from headgate.contract.sizes import Sizes
 from headgate.data.datasets import data_version, work_folder
 from headgate.orchestration.api import prefect
 from headgate.orchestration.outcome import Outcome
@@ -102,7 +103,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("killed")
-    ROOMS.simulate(root / "days", days=43, scenario="calm", seed=1, start=None)
+    ROOMS.simulate(root / "days", Sizes(days=43), seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADGATE_HOME", str(root / "prefect"))
         patch.setenv("PREFECT_HOME", str(root / "prefect"))

@@ -12,6 +12,7 @@ import pytest
 
 from headgate import stages
 from headgate.contract.checks import Check, Verdict
+from headgate.contract.sizes import Sizes
 from headgate.domain import Request
 from headgate.errors import DataRefused, HeadgateError
 from headgate.files import read_json, write_json
@@ -29,7 +30,7 @@ PAGE = ROOT / "docs" / "add-a-domain.md"
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("days")
-    ROOMS.simulate(out, days=42, scenario="calm", seed=1, start=None)
+    ROOMS.simulate(out, Sizes(days=42), seed=1)
     return out
 
 

@@ -52,7 +52,7 @@ def _options(domain: "Domain") -> Iterator[Parameter]:
 
 
 def _import(domain: "Domain") -> Callable[..., None]:
-    listed = "; ".join(f"{name}: {what}" for name, what in domain.formats.items())
+    listed = "; ".join(f"{name}: {what}" for name, what in domain.formats.items()) or "It has none of its own"
     first = next(iter(domain.formats), "")
 
     def run(
@@ -70,6 +70,8 @@ def _import(domain: "Domain") -> Callable[..., None]:
         ] = None,
         json: Json = False,
     ) -> None:
+        if domain.import_data is None:
+            raise UsageError(f"{domain.name} takes no foreign files: bring files of its own schema as --source.")
         mapping, told = pairs(map, "NAME=VALUE", "--map user_id=visitor"), pairs(facts, "NAME=VALUE", "--set region=eu")
         report = domain.import_data(file, out, format=format, mapping=mapping, tz=tz, facts=told)
         answer(report, json, report.words(out))

@@ -75,7 +75,8 @@ def real(log: DecisionLog) -> pl.Expr:
 
     What counts, compares, learns or corrects reads through `parts` and so leaves game days out: the watch, drift,
     shadows, replays, and companions that are made of the log. The export does so by itself. What must know of every row
-    reads `read_part`: `find`, since a decision of a game day can be asked for, and the warming of counters, which have counted them.
+    reads `read_part`: `find`, since a decision of a game day can be asked for, and the warming of counters, which have
+    counted them.
     """
     rehearsed = log.rehearsed
     return pl.lit(True) if rehearsed is None else ~rehearsed

@@ -33,7 +33,9 @@ def as_of() -> datetime:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """17 days of calm clicks, too few to certify a budget of 1 %."""
-    return made_once(tmp_path_factory, "clicks/small", lambda out: simulate(out, ClickSizes(days=17, clicks_per_day=4_000), seed=5))
+    return made_once(
+        tmp_path_factory, "clicks/small", lambda out: simulate(out, ClickSizes(days=17, clicks_per_day=4_000), seed=5)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
 def load_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """42 days of two services of one region, every quarter of an hour; a flash sale comes on 21 February."""
     return made_once(
-        tmp_path_factory, "load/raw", lambda out: simulate(out, LoadSizes(days=42, regions=1, services=2, step=900), seed=5)
+        tmp_path_factory,
+        "load/raw",
+        lambda out: simulate(out, LoadSizes(days=42, regions=1, services=2, step=900), seed=5),
     )
 
 

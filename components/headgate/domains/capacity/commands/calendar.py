@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from headgate.commands.options import DomainOption
 from headgate.domains.capacity.commands import calendar_options as answers
 from headgate.domains.capacity.commands.calendar_options import (
     At,
@@ -284,6 +283,7 @@ def mask_robots(
     Region and services are those whose load the clicks are part of.
     """
     from headgate import settings
+    from headgate.domain import get_domain
     from headgate.domains.capacity.companions import robots
 
     other = get_domain(domain)
