@@ -21,16 +21,18 @@ def supplied(value: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
             yield f"{path}.{field.name}", declared, held
 
 
-def asked(declared: Any) -> tuple[list[Any] | None, Any] | None:
-    """The types of the arguments (None: any) and of the result that a type asks for; None: it is no function's."""
+def asked(declared: Any) -> tuple[list[Any] | None, dict[str, Any], Any] | None:
+    """The types of positional arguments (None: any), of named ones, and of the result; None: it is no function's."""
     for one in (declared, *get_args(declared)):
         if get_origin(one) is Callable:
             arguments, result = get_args(one)
-            return (None if arguments is Ellipsis else list(arguments)), result
+            return (None if arguments is Ellipsis else list(arguments)), {}, result
         if inspect.isclass(one) and getattr(one, "_is_protocol", False):
             hints = get_type_hints(one.__call__)
-            result = hints.pop("return", None)
-            return list(hints.values()), result
+            kinds = inspect.signature(one.__call__).parameters
+            named = {name: hints[name] for name, at in kinds.items() if at.kind is at.KEYWORD_ONLY}
+            placed = [hints[name] for name, at in kinds.items() if at.kind is not at.KEYWORD_ONLY and name != "self"]
+            return placed, named, hints.get("return")
     return None
 
 
@@ -39,19 +41,19 @@ def differences(declared: Any, function: Any) -> list[str]:
     wanted = asked(declared)
     if wanted is None:
         return []
-    arguments, result = wanted
+    placed, named, result = wanted
     target = function.resolve() if isinstance(function, Late) else function
     signature = inspect.signature(target)
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     found = []
-    if arguments is not None:
+    if placed is not None:
         try:
-            bound = signature.bind(*arguments)
+            bound = signature.bind(*placed, **named)
         except TypeError as error:
-            return [f"it cannot be called with {len(arguments)} arguments: {error}"]
-        for (name, _), type_ in zip(bound.arguments.items(), arguments, strict=True):
-            if not _fits(type_, hints.get(name, Any)):
-                found.append(f"{name} is {hints.get(name)}, and {type_} is given")
+            return [f"it cannot be called with {len(placed)} arguments and {', '.join(named) or 'none'} named: {error}"]
+        for name, given in bound.arguments.items():
+            if not _fits(given, hints.get(name, Any)):
+                found.append(f"{name} is {hints.get(name)}, and {given} is given")
     returned = target if inspect.isclass(target) else hints.get("return", Any)
     if not _returns(returned, result):
         found.append(f"it returns {returned}, and {result} is expected")
