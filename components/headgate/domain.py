@@ -69,9 +69,7 @@ class Domain:
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
     import_data: Callable[..., Imported] | None = None  # (source, out, *, format, mapping, tz, facts): → the raw schema
-    formats: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what `import_data` takes, the usual one first
+    formats: Mapping[str, str] = field(default_factory=dict)  # what `import_data` takes, the usual one first
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none

@@ -9,6 +9,7 @@ import typer
 
 from headgate.commands.options import Json, Version
 from headgate.domains.capacity.commands.completion import series_names
+from headgate.domains.capacity.data import notation
 from headgate.errors import UsageError
 from headgate.files import refuse_unwritable
 
@@ -33,8 +34,6 @@ CalendarIn = Annotated[
     Path | None,
     typer.Option("--calendar", metavar="DIR", help="A folder with a newer calendar.csv than the version's."),
 ]
-
-STEPS = {"1min": 60, "5min": 300, "15min": 900, "1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
 
 
 def forecast(
@@ -325,25 +324,22 @@ def calendar_of(folder: Path | None) -> Any:
 
 def _levels(listed: str) -> list[float]:
     try:
-        levels = [float(part) for part in listed.split(",")]
+        return notation.quantiles(listed)
     except ValueError:
-        levels = [0.0]
-    if not all(0 < level < 1 for level in levels):
-        raise UsageError(f"--quantiles {listed} must be numbers between 0 and 1 with commas, for example 0.1,0.5,0.9.")
-    return levels
+        example = "numbers between 0 and 1 with commas, for example 0.1,0.5,0.9"
+        raise UsageError(f"--quantiles {listed} must be {example}.") from None
 
 
 def _step(name: str) -> int:
-    if name not in STEPS:
-        raise UsageError(f"There is no step {name!r}: choose one of {', '.join(STEPS)}.")
-    return STEPS[name]
+    if name not in notation.STEPS:
+        raise UsageError(f"There is no step {name!r}: choose one of {', '.join(notation.STEPS)}.")
+    return notation.STEPS[name]
 
 
 def _instant(written: str) -> datetime:
     try:
-        found = datetime.fromisoformat(written)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return notation.instant(written)
+    except ValueError:
         raise UsageError(f"{written!r} is no time: write 2026-11-27 or 2026-11-27T18:00Z.") from None
 
 

@@ -1,10 +1,11 @@
 """`headgate import capacity`: which importer a request means, and what it needs to be told."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from headgate.domains.capacity.data.importers import ImportReport
+from headgate.domains.capacity.data.notation import instant
 from headgate.errors import UsageError
 
 #: What `--set NAME=VALUE` may tell of a CSV file, and of a metric in CloudWatch.
@@ -86,7 +87,6 @@ def _whole(text: str | None, name: str) -> int | None:
 
 def _instant(text: str, name: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        return instant(text)
     except ValueError:
         raise UsageError(f"--set {name}={text} is no time: write 2026-01-22 or 2026-01-22T06:00Z.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

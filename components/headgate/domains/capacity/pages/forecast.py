@@ -9,6 +9,7 @@ from typing import Any
 from headgate.contract.host import Host
 from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.companions.edit import Signature, change
+from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.model.forecaster import Forecast, Forecaster
 from headgate.domains.capacity.pages import query as asking
 from headgate.domains.capacity.pages.figures import LEVELS, bands, figure
@@ -196,7 +197,7 @@ def _compared(
 
 
 def _length(seconds: int) -> str:
-    return next((name for name, length in asking.STEPS.items() if length == seconds), f"{seconds:,} s")
+    return next((name for name, length in STEPS.items() if length == seconds), f"{seconds:,} s")
 
 
 def _explained(forecaster: Forecaster, view: View, calendar: Sequence[Event]) -> tuple[Explanation | None, str]:

@@ -12,9 +12,10 @@ from headgate.contract.host import Host
 from headgate.contract.row import COMMON
 from headgate.decisions import reading
 from headgate.domains.capacity.companions.calendar import Event
+from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.pages import query as asking
 from headgate.domains.capacity.pages.figures import figure
-from headgate.domains.capacity.pages.query import STEPS, View
+from headgate.domains.capacity.pages.query import View
 from headgate.domains.capacity.serving.log_rows import LOG
 from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.domains.capacity.serving.track import Tracked, track_event

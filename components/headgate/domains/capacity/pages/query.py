@@ -12,6 +12,7 @@ from headgate.contract.slots import Loaded
 from headgate.domains.capacity.companions import local_time
 from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.companions.followed import CALENDAR
+from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.data.raw import Series
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.forecaster import ALL, Forecaster
@@ -21,9 +22,6 @@ from headgate.errors import UsageError
 
 #: Most steps that a chart shows.
 MOST = 6000
-
-#: Steps that a page offers, by name, in seconds.
-STEPS = {"1min": 60, "5min": 300, "15min": 900, "1h": 3600, "1d": 86_400, "1w": 604_800}
 
 
 @dataclass(frozen=True)

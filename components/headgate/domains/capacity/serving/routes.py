@@ -18,6 +18,7 @@ from headgate.api.endpoints import Endpoint, Operation, json, query, read
 from headgate.api.problems import Problem, not_ready
 from headgate.contract.host import Host
 from headgate.contract.row import Recorder, Role
+from headgate.domains.capacity.data import notation
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.series_model import grid
 from headgate.domains.capacity.serving.calendar import calendar_in_force
@@ -30,7 +31,6 @@ from headgate.errors import HeadgateError
 MAX_STEPS = 50_000
 
 Step = Literal["1min", "5min", "15min", "1h", "1d", "1w"]
-_SECONDS: dict[str, int] = {"1min": 60, "5min": 300, "15min": 900, "1h": 3600, "1d": 86_400, "1w": 604_800}
 
 SeriesName = Annotated[
     str, Meta(min_length=1, max_length=200, description='REGION/SERVICE/METRIC; "*" stands for all of a level.')
@@ -181,9 +181,11 @@ def _forecast(asked: Asked, by: Deciding, recorder: Recorder) -> Response:
     start, end = _window(asked.start, asked.to, asked.step)
     levels = _levels(asked.quantiles)
     with _refusals():
-        said = forecaster.forecast(asked.series, start, end, step=_SECONDS[asked.step], levels=levels, calendar=events)
+        said = forecaster.forecast(
+            asked.series, start, end, step=notation.STEPS[asked.step], levels=levels, calendar=events
+        )
         peak = forecaster.peak(asked.series, start, end, calendar=events) if asked.peak else None
-    record_forecast(recorder, by, asked.series, start, end, _SECONDS[asked.step])
+    record_forecast(recorder, by, asked.series, start, end, notation.STEPS[asked.step])
     times = _times(said.times)
     if asked.format == "csv":
         text = io.StringIO()
@@ -221,7 +223,7 @@ def _what_if(asked: Supposed, by: Deciding) -> Response:
     start, end = _window(asked.start, asked.to, asked.step)
     with _refusals():
         other = moved(planned, asked.event, start=asked.event_start, end=asked.event_end, intensity=asked.intensity)
-        found = what_if(by.forecaster, asked.series, start, end, other, _SECONDS[asked.step], planned)
+        found = what_if(by.forecaster, asked.series, start, end, other, notation.STEPS[asked.step], planned)
     return json(
         Change(
             asked.series,
@@ -237,7 +239,7 @@ def _what_if(asked: Supposed, by: Deciding) -> Response:
 
 def _track(came: Came, by: Deciding, recorder: Recorder, told: Told) -> Response:
     start, end = _window(came.start, came.to, came.step)
-    step = _SECONDS[came.step]
+    step = notation.STEPS[came.step]
     times = grid(int(start.timestamp()), int(end.timestamp()), step)
     if len(came.values) > len(times):
         counts = f"{len(came.values)} entries for the {len(times)} steps of {came.step} there are"
@@ -267,7 +269,7 @@ def _track(came: Came, by: Deciding, recorder: Recorder, told: Told) -> Response
 
 def _window(start: str, end: str, step: str) -> tuple[datetime, datetime]:
     first, last = _instant(start, "from"), _instant(end, "to")
-    steps = (last - first).total_seconds() / _SECONDS[step]
+    steps = (last - first).total_seconds() / notation.STEPS[step]
     if steps < 1:
         raise Problem(422, "invalid", f"From {start} to {end} there is no step of {step}.")
     if steps > MAX_STEPS:
@@ -278,20 +280,17 @@ def _window(start: str, end: str, step: str) -> tuple[datetime, datetime]:
 
 def _instant(text: str, name: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return notation.instant(text)
+    except ValueError:
         raise Problem(422, "invalid", f"`{name}` is {text!r}, which is no time: write 2026-11-27T18:00:00Z.") from None
 
 
 def _levels(listed: str) -> list[float]:
     try:
-        levels = [float(part) for part in listed.split(",")]
+        return notation.quantiles(listed)
     except ValueError:
-        levels = []
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise Problem(422, "invalid", f"`quantiles` is {listed!r}: write numbers between 0 and 1 with commas.")
-    return levels
+        detail = f"`quantiles` is {listed!r}: write numbers between 0 and 1 with commas."
+        raise Problem(422, "invalid", detail) from None
 
 
 @contextmanager
