@@ -1,10 +1,12 @@
 """A whole domain: is a room as warm as it usually is, or too cold, or too hot?
 
 A source holds a file a day, such as `2026-01-05.parquet`, with the columns room, day, degrees, guest and comfortable.
-Who wakes the caretaker for a guest who is comfortable has wronged them: that is what the watch looks at.
+Who wakes the caretaker for a guest who is comfortable has wronged them: that is what the watch looks at. Between two
+trainings the caretaker may allow a room some degrees more: that table of tolerances is a companion.
 """
 
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from headgate.api.endpoints import Endpoint, Operation, json, read
 from headgate.api.problems import Problem, not_ready
 from headgate.calibration.conformal import quantiles
 from headgate.contract.checks import Check
+from headgate.contract.companions import NONE, Companion, logged
 from headgate.contract.expectations import Expectation, Profile
 from headgate.contract.host import Host
 from headgate.contract.limits import Comparison, Limits, Metric, Watch
@@ -36,6 +39,7 @@ from headgate.gate.compare import UNITS
 from headgate.gate.scorecard import scorecard
 from headgate.registry.bundles import CARD, card
 from headgate.registry.golden import EXPECTED, GOLDEN
+from headgate.settings import Settings
 
 
 def snapshot(request: Request, out: Path) -> None:
@@ -73,13 +77,30 @@ class Rooms:
     def __init__(self, bundle: Path) -> None:
         self.means, self.width = card(bundle)["means"], card(bundle)["width"]
 
-    def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
+    def decide(self, batch: pl.DataFrame, tolerances: Mapping[str, float] = NONE) -> pl.DataFrame:
         """`usual` and `outcome` of every row; null in a room that no day was seen of."""
         usual = pl.col("room").replace_strict(self.means, default=None, return_dtype=pl.Float64)
+        width = self.width + pl.col("room").replace_strict(dict(tolerances), default=0.0, return_dtype=pl.Float64)
         colder = usual - pl.col("degrees")
-        outcome = pl.when(colder > self.width).then(pl.lit("cold")).when(colder < -self.width).then(pl.lit("hot"))
+        outcome = pl.when(colder > width).then(pl.lit("cold")).when(colder < -width).then(pl.lit("hot"))
         return batch.with_columns(usual=usual, outcome=outcome.when(colder.is_not_null()).then(pl.lit("fine")))
 
+
+def in_force(settings: Settings) -> str | None:
+    """Each change is a file of its own, such as `2026-01-05.json`: the last one counts, and all are kept."""
+    return max((path.stem for path in (settings.home / "tolerances").glob("*.json")), default=None)
+
+
+def table(settings: Settings, name: str, at: datetime | None = None) -> dict[str, float]:
+    try:
+        return msgspec.json.decode((settings.home / f"tolerances/{name}.json").read_bytes(), type=dict[str, float])
+    except (OSError, msgspec.DecodeError) as error:
+        raise DataRefused(f"The tolerances {name} are not degrees by room ({error}): bring them back.") from None
+
+
+TOLERANCES = Companion(
+    "tolerances", "tolerances", in_force, lambda settings: table(settings, f"{in_force(settings)}"), table
+)
 
 OUTCOMES = Outcomes({"fine": "as warm as usual", "cold": "too cold", "hot": "too hot"}, adverse=("cold", "hot"))
 METRICS = (
@@ -146,9 +167,10 @@ POSTED = {"room": pl.String(), "degrees": pl.Float64(), "guest": pl.String(), "c
 LOG = DecisionLog("rooms", {"usual": pl.Float64()} | POSTED, decided=("usual",), hidden=("guest",), days=30)
 
 
-def redecide(predictor: Rooms, rows: pl.DataFrame) -> pl.DataFrame:
-    """Another version on logged rows: all that it needs is in the log."""
-    return predictor.decide(rows.drop("outcome", "usual")).select("slice", "outcome", "usual")
+def redecide(predictor: Rooms, rows: pl.DataFrame, companions: Mapping[str, Any]) -> pl.DataFrame:
+    """Another version on logged rows, with the tolerances that they name: all else that it needs is in the log."""
+    decided = predictor.decide(rows.drop("outcome", "usual"), companions.get("tolerances", NONE))
+    return decided.select("slice", "outcome", "usual")
 
 
 def routes(host: Host) -> list[Any]:
@@ -158,13 +180,13 @@ def routes(host: Host) -> list[Any]:
         told, champion, at = await read(request, decoder), host.slots.champion("rooms"), datetime.now(UTC)
         if champion is None:
             raise not_ready("No version of rooms is loaded yet: try again.")
-        usual, outcome = (
-            champion.predictor.decide(pl.DataFrame([msgspec.structs.asdict(told)])).select("usual", "outcome").row(0)
-        )
+        held = host.companions.of("rooms")  # read once, as the champion is: neither changes within a request
+        allowed, batch = held["tolerances"].value if held else NONE, pl.DataFrame([msgspec.structs.asdict(told)])
+        usual, outcome = champion.predictor.decide(batch, allowed).select("usual", "outcome").row(0)
         if outcome is None:
             raise Problem(422, "invalid", f"No day was seen of room {told.room!r}: name another, or retrain.")
         (name,), when, posted = host.recorder.ids(1, at), int(at.timestamp() * 1e6), msgspec.structs.astuple(told)
-        by = champion.version, champion.bundle, ""
+        by = champion.version, champion.bundle, logged(held.values())
         row = Logged(name, when, *by, "champion", told.room, outcome, usual, *posted)
         host.recorder.record("rooms", [row])  # before it is answered
         return json({"decision_id": name, "outcome": outcome})
@@ -204,5 +226,6 @@ ROOMS = Domain(
     demo=Sizes(days=42),
     small=Sizes(days=42),
     outcomes=OUTCOMES,
+    companions=(TOLERANCES,),
     live=Live(log=LOG, observe=observe, redecide=redecide),  # it rebuilds nothing and does not learn from its log
 )

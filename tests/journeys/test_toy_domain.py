@@ -72,7 +72,7 @@ def test_the_page_shows_this_very_file_and_it_is_short() -> None:
     told = [node for node in nodes if not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant)]
     aside = {line for node in told for line in range(node.lineno, (node.end_lineno or 0) + 1)}  # imports, docstrings
     lines = [line.strip() for number, line in enumerate(text.splitlines(), 1) if number not in aside]
-    assert len([line for line in lines if line and not line.startswith("#")]) <= 120
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 135
 
 
 @pytest.mark.usefixtures("_known")
