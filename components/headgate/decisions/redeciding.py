@@ -44,9 +44,10 @@ class Redecider:
     def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`slice`, `outcome` (null: cannot be decided) and `DecisionLog.decided` of `rows`, in their order."""
         columns = ["slice", "outcome", *self._domain.logs.log.decided]
-        named = rows["companions"].unique()
-        if not self._known or len(named) == 1:
-            return self._same(rows, columns) if len(rows) else rows.select(columns)
+        if rows.is_empty():
+            return rows.select(columns)
+        if not self._known or rows["companions"].n_unique() == 1:
+            return self._same(rows, columns)
         numbered = rows.with_row_index("__row").partition_by("companions", maintain_order=True)
         decided = [self._same(part.drop("__row"), columns).with_columns(part["__row"]) for part in numbered]
         return pl.concat(decided).sort("__row").drop("__row")
