@@ -8,8 +8,10 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from headgate.domain import NAMES
 from headgate.registry import changes
 from headgate.registry.ledger import Ledger
+from headgate.registry.ledger_state import state_of
 from headgate.registry.registrar import SOMEONE
 
 from .. import killing
@@ -122,11 +124,10 @@ def test_the_tool_kills_before_a_request_that_writes_and_before_a_rename(tmp_pat
 
 
 def test_the_tool_kills_a_command_line_too(registry: Registry) -> None:
-    registry.line(1)
     env = {"HEADGATE_HOME": str(registry.settings.home), "PATH": "/usr/bin:/bin"}
-    line = ("headgate.cli", "hold", DOMAIN, "--reason", "a sale")
+    line = ("headgate.cli", "hold", NAMES[0], "--reason", "a sale")
     assert killing.command(1, *line, env=env) == Outcome(True, 0)
-    assert registry.ledger_state().held() is None
+    assert state_of(registry.ledger.entries(NAMES[0])).held() is None
     assert killing.command(0, *line, env=env) == Outcome(False, 1)
-    assert registry.ledger_state().held() is not None
+    assert state_of(registry.ledger.entries(NAMES[0])).held() is not None
     assert Ledger(registry.settings).verify(changes.anchors(registry.client, [DOMAIN]))
