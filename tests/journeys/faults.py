@@ -28,6 +28,7 @@ from tests.redises import running
 from headgate import settings as settings_module
 from headgate.decisions.reading import gaps, parts
 from headgate.domains.adclicks.model.predictor import Predictor
+from headgate.domains.adclicks.serving.log_rows import LOG
 from headgate.domains.adclicks.serving.redecide import redecide
 from headgate.registry import versions
 from headgate.servers import decision_server, mlflow_server, until_loaded, up
@@ -243,13 +244,13 @@ def _load(port: int) -> Iterator[Load]:
 def _held_against_the_log(
     here: Settings, bundles: Path, found: Sequence[tuple[str, Sequence[Answer]]]
 ) -> Iterator[Fault]:
-    rows = pl.concat([rows for _, rows in parts(here, "adclicks")])
+    rows = pl.concat([rows for _, rows in parts(here, LOG)])
     assert not gaps(here, "adclicks"), "the log is whole"
     explained = {}
     for (version,), mine in rows.filter(pl.col("role") != "default").group_by("version"):
         again = redecide(Predictor(bundles / f"bundle-{int(str(version)) - 1}"), mine)
-        explained |= dict(zip(mine["decision_id"], again["against"], strict=True))
-    logged = {row[0]: row[1:] for row in rows.select("decision_id", "click_id", "against", "role").iter_rows()}
+        explained |= dict(zip(mine["decision_id"], again["outcome"], strict=True))
+    logged = {row[0]: row[1:] for row in rows.select("decision_id", "click_id", "outcome", "role").iter_rows()}
     for name, answers in found:
         wrong = missing = 0
         for answer in (answer for answer in answers if answer.status == 200):
@@ -257,9 +258,10 @@ def _held_against_the_log(
                 missing += 1
                 continue
             role = logged[answer.decision_id][2]
-            told = (answer.click_id, answer.invalid, "default" if answer.pending else role)
-            right = False if answer.pending else explained[answer.decision_id]
-            wrong += told != logged[answer.decision_id] or answer.invalid != right
+            outcome = "invalid" if answer.invalid else "valid"
+            told = (answer.click_id, outcome, "default" if answer.pending else role)
+            right = "valid" if answer.pending else explained[answer.decision_id]
+            wrong += told != logged[answer.decision_id] or outcome != right
         yield Fault(
             name,
             len(answers),

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from headgate.registry.bundles import card
 from headgate.serving.follower import Follower
 from headgate.settings import Settings
 
+CAPACITY = get_domain("capacity")
 DAYS = 44
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)  # 42 days after the first
 
@@ -67,7 +67,7 @@ def _forecaster(here: Settings, wanted: str) -> Forecaster:
 def test_the_first_version_is_promoted_and_answers(here: Settings, first: Outcome) -> None:
     assert (first.result, first.version) == ("promoted", 1), first.words
     slots = Slots()
-    Follower(slots, [get_domain("capacity")], here).look()
+    Follower(slots, [CAPACITY], here).look()
     loaded = slots.champion("capacity")
     assert loaded is not None, slots.problem("capacity")
     answers = loaded.predictor.decide(
@@ -84,6 +84,7 @@ def test_fits_are_tasks_of_the_run_in_prefect(here: Settings, first: Outcome) ->
     assert {"snapshot", "train", "fits", "promote"} <= set(ran)
 
 
+@pytest.mark.nightly
 def test_the_next_days_version_is_promoted_against_the_champion(here: Settings, source: Path, first: Outcome) -> None:
     second = _retrain(here, source, AS_OF + timedelta(days=2))
     assert (second.result, second.version) == ("promoted", 2), second.words
@@ -126,9 +127,9 @@ def test_a_dead_feed_is_refused_and_named(here: Settings, source: Path, first: O
 def test_a_version_forecasts_and_is_scored_on_days_it_never_saw(
     here: Settings, source: Path, first: Outcome, tmp_path: Path
 ) -> None:
-    decided = batch.decide_folder(replace(here), "capacity", "1", source, tmp_path / "out.parquet")
+    decided = batch.decide_folder(here, CAPACITY, "1", source, tmp_path / "out.parquet")
     assert decided.rows == pl.scan_parquet(source / "points" / "*.parquet").select(pl.len()).collect().item()
-    scored = batch.evaluate_folder(here, "capacity", "1", source, None)
+    scored = batch.evaluate_folder(here, CAPACITY, "1", source, None)
     assert scored.rows == 2 * 96 * 2
     models = {line["model"] for line in scored.scorecard}
     assert models == {"headgate", "profile", "seasonal naive"}

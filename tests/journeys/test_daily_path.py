@@ -1,4 +1,8 @@
-"""The daily path as a user lives it: a first champion, the same day again, a bad day, new thresholds, answers."""
+"""The daily path as a user lives it, on one run of the flow: a first champion, a bad day, answers.
+
+At night also the same day again and new thresholds alone. Wherever tests run, tests/journeys/test_killed_flow.py runs
+a day of the toy again, and tests/domains/adclicks/stages sets new thresholds for the same net.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +25,7 @@ from headgate.settings import Settings
 
 AS_OF = datetime(2026, 1, 22, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
+ADCLICKS = get_domain("adclicks")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,7 @@ def test_the_version_page_alone_tells_why(here: Settings, first: tuple[Outcome, 
     assert {"plots/ivr_fpr.png", "data/dvc.lock", "scorecard/scorecard.csv", "bundle/manifest.json"} <= logged
 
 
+@pytest.mark.nightly
 def test_the_same_day_again_makes_no_second_version(here: Settings, first: tuple[Outcome, str], calm: Path) -> None:
     again, _ = _retrain(here, calm)
     assert (again.result, again.version, again.bundle) == ("promoted", first[0].version, first[0].bundle)
@@ -107,6 +113,7 @@ def test_a_day_without_labels_is_refused_and_changes_nothing(
     assert len(versions.all_versions(versions.client(here), "adclicks")) == 1
 
 
+@pytest.mark.nightly
 def test_new_thresholds_for_the_same_net_are_a_candidate(
     here: Settings, first: tuple[Outcome, str], calm: Path
 ) -> None:
@@ -127,13 +134,18 @@ def test_the_data_behind_a_version_comes_back(here: Settings, first: tuple[Outco
 def test_any_version_decides_and_is_scored_on_any_data(
     here: Settings, first: tuple[Outcome, str], calm: Path, tmp_path: Path
 ) -> None:
-    decided = batch.decide_folder(here, "adclicks", "champion", calm, tmp_path / "decisions.parquet")
+    for path in calm.rglob("*.parquet"):
+        if path.stem > "2026-01-12":
+            link = tmp_path / "days" / path.relative_to(calm)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    decided = batch.decide_folder(here, ADCLICKS, "champion", tmp_path / "days", tmp_path / "decisions.parquet")
     frame = pl.read_parquet(tmp_path / "decisions.parquet")
     assert frame.columns == ["click_id", "score", "slice", "threshold", "invalid"]
-    assert (len(frame), int(frame["invalid"].sum())) == (decided.rows, decided.noticed)
+    assert (len(frame), int(frame["invalid"].sum())) == (decided.rows, decided.adverse)
     invalid = frame.filter(pl.col("invalid"))
     assert (invalid["score"] >= invalid["threshold"]).all()
-    scored = batch.evaluate_folder(here, "adclicks", "1", calm, datetime(2026, 1, 19, tzinfo=UTC))
+    scored = batch.evaluate_folder(here, ADCLICKS, "1", tmp_path / "days", datetime(2026, 1, 20, tzinfo=UTC))
     assert {line["model"] for line in scored.scorecard} == {"net", "lightgbm", "logistic", "rule"}
 
 
@@ -151,7 +163,7 @@ def test_mlflow_runs_the_version_by_itself(here: Settings, first: tuple[Outcome,
 
 def test_serving_takes_the_champion_from_the_registry(here: Settings, first: tuple[Outcome, str]) -> None:
     slots = Slots()
-    Follower(slots, [get_domain("adclicks")], here).look()
+    Follower(slots, [ADCLICKS], here).look()
     loaded = slots.champion("adclicks")
     assert loaded is not None
     assert loaded.version == _champion(here).number
