@@ -91,6 +91,15 @@ def test_a_single_unit_says_nothing_of_the_others() -> None:
     assert (low, high) == (-np.inf, np.inf)
 
 
+def test_a_share_of_a_single_unit_may_be_anything() -> None:
+    partly = ratio(np.array([0.43]), np.array([2.0]), share=True)
+    assert (partly.value, partly.units) == (0.215, 1)
+    assert partly.low is not None
+    assert partly.high is not None
+    assert partly.low < 0.05
+    assert partly.high > 0.95
+
+
 def test_units_without_a_denominator_are_none() -> None:
     numerator, denominator = np.array([1.0, 0, 2]), np.array([2.0, 1, 2])
     padded = [np.append(values, np.zeros(500)) for values in (numerator, denominator)]

@@ -56,7 +56,8 @@ def ratio(numerator: Floats, denominator: Floats, *, share: bool, confidence: fl
         return Estimate(value, None, None, 1)
     if not share:
         return Estimate(value, value - t * error, value + t * error, units)
-    rows = value * (1 - value) / error**2 if error > 0 else float(units)
+    known = 0 < error < inf  # a single unit's is not: it counts as the one row that it may be
+    rows = value * (1 - value) / error**2 if known else float(units)
     holding = min(int((numerator > 0).sum()), int((numerator < denominator).sum()))
     if _few(holding, units):
         low, high = _exact(value, min(rows, float(units)), confidence)
