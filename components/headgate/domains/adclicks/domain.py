@@ -3,6 +3,7 @@
 from headgate.contract.live import Live
 from headgate.contract.requests import Requests
 from headgate.domain import Domain, late
+from headgate.domains.adclicks.companions.followed import COMPANIONS
 from headgate.domains.adclicks.limits import LIMITS, METRICS, OUTCOMES
 from headgate.domains.adclicks.serving.log_rows import LOG, observe
 from headgate.domains.adclicks.simulated.scenarios import SCENARIOS
@@ -28,6 +29,7 @@ ADCLICKS = Domain(
     decide=late("headgate.domains.adclicks.stages.batch:decide"),
     score=late("headgate.domains.adclicks.stages.batch:score"),
     routes=late("headgate.domains.adclicks.serving.routes:routes"),
+    companions=COMPANIONS,
     live=Live(
         log=LOG,
         observe=observe,

@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -25,8 +26,10 @@ from typer.testing import CliRunner
 from headgate import settings as settings_module
 from headgate.cli import app
 from headgate.domains.adclicks.companions import lookup_tables
+from headgate.domains.adclicks.companions.followed import COMPANIONS, LOOKUPS, identify, loads
 from headgate.domains.adclicks.companions.lookups import FRESH, PATIENCE, TOGETHER, Lookups
 from headgate.errors import DataRefused, HeadgateError, UsageError
+from headgate.serving.companions import CompanionFollower
 from headgate.settings import Settings
 
 from ....clocks import Clock
@@ -117,6 +120,79 @@ def test_a_load_is_followed_after_a_minute_and_the_old_value_answered_until_then
     clock.now += 2
     assert [lookups.rfm(user) for user in ("stays", "goes", "comes")] == [3, 4, None]  # and they are asked for
     assert told(lookups, "stays", "goes", "comes") == [5, None, 6]
+
+
+def follow(settings: Settings) -> CompanionFollower:
+    return CompanionFollower([cast(Any, SimpleNamespace(name="adclicks", companions=COMPANIONS))], settings)
+
+
+def test_a_load_counts_once_it_is_in_force_and_what_was_used_last_is_asked_for_first(
+    settings: Settings, clock: Clock
+) -> None:
+    load(settings, {"stays": 3, "goes": 4} | {f"u{n}": 7 for n in range(TOGETHER)})
+    follower = follow(settings)
+    lookups = Lookups(settings, clock=clock, current=lambda: follower.companions.of("adclicks").get(LOOKUPS))
+    assert told(lookups, *(f"u{n}" for n in range(TOGETHER)), "stays", "goes", "comes")[-3:] == [3, 4, None]
+    assert lookups.companion == "", "nobody has looked yet"
+    follower.look("adclicks")
+    lookups.renew()
+    before = lookups.companion
+    assert before == follower.companions.of("adclicks")[LOOKUPS].entry
+    assert told(lookups, "stays", "goes", "comes") == [3, 4, None]
+    lookups.renew()
+    assert told(lookups, "stays") == [3], "nothing is forgotten where nothing was loaded"
+    load(settings, {"stays": 5, "comes": 6})
+    lookups.renew()
+    assert (told(lookups, "stays"), lookups.companion) == ([3], before)
+    follower.look("adclicks")
+    lookups.renew()
+    assert lookups.companion == follower.companions.of("adclicks")[LOOKUPS].entry != before
+    assert lookups.refresh(), "in the first question, though no request has asked for it since"
+    assert [lookups.rfm(user) for user in ("stays", "goes", "comes")] == [5, None, 6]
+
+
+def test_a_load_has_an_id_that_is_the_same_for_the_same_rows(settings: Settings) -> None:
+    assert identify(settings) is None
+    load(settings, {"a": 3, "b": 4})
+    first = identify(settings)
+    load(settings, {"b": 4, "a": 3})
+    assert identify(settings) == first
+    load(settings, {"a": 3, "b": 5})
+    second = identify(settings)
+    assert second not in (None, first)
+    lookup_tables.replace(settings, "campaigns", pl.DataFrame({"campaign": ["spring"], "advertiser": ["Acme"]}))
+    assert identify(settings) not in (None, first, second)
+    assert {name: load.rows for name, load in loads(settings).items()} == {"accounts": 2, "campaigns": 1}
+
+
+def test_a_database_of_before_loads_were_noted_is_read_on(settings: Settings) -> None:
+    load(settings, {"a": 3})
+    from sqlalchemy import create_engine, text
+
+    from headgate.registry.tables import with_driver
+
+    address = settings.lookups_url
+    engine = create_engine(with_driver(address) if address.startswith("postgresql") else address)
+    with engine.begin() as connection:
+        connection.execute(text("drop table headgate_lookup_loads"))
+    engine.dispose()
+    assert identify(settings) is None
+    assert told(Lookups(settings), "a") == [3]
+
+
+def test_a_database_that_is_away_leaves_the_load_in_force_and_is_said(embedded: Settings) -> None:
+    load(embedded, {"a": 3})
+    follower = follow(embedded)
+    follower.look("adclicks")
+    before = follower.companions.of("adclicks")[LOOKUPS]
+    file = embedded.home / "lookups.db"
+    file.rename(embedded.home / "aside.db")
+    file.write_bytes(b"no database" * 100)
+    follower.look("adclicks")
+    assert follower.companions.of("adclicks")[LOOKUPS] is before
+    assert "stays in force: The lookups' database does not answer" in str(
+        follower.companions.problem("adclicks", LOOKUPS)
+    )
 
 
 def test_without_a_load_nothing_is_known_and_no_file_is_made(embedded: Settings) -> None:

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from headgate.decisions.reading import find, parts
 from headgate.domains.adclicks.companions import lookup_tables
+from headgate.domains.adclicks.companions.followed import identify
 from headgate.domains.adclicks.features.kernel import FEATURES
 from headgate.domains.adclicks.serving.log_rows import LOG
 from headgate.operations.status import read_status
@@ -33,6 +34,25 @@ def test_what_is_known_of_an_account_and_of_a_campaign_is_logged(registry, clien
         return rows.select("rfm", "advertiser").row(-1) == (14, "Acme")
 
     until(known)
+
+
+def test_a_load_counts_while_serving_and_every_click_names_the_one_that_it_was_decided_with(registry, client):
+    def load(rfm):
+        lookup_tables.replace(registry.settings, "accounts", pl.DataFrame({"user_id": ["u"], "rfm": [rfm]}))
+        return f"lookups:{identify(registry.settings)}"
+
+    def logged():
+        client.post(DECIDE, json=CLICK)
+        ((_, rows),) = parts(registry.settings, LOG)
+        return rows.select("rfm", "companions").row(-1)
+
+    first = load(14)
+    until(lambda: logged() == (14, first))
+    second = load(5)
+    until(lambda: logged() == (5, second))
+    assert second != first
+    (companion,) = client.get("/v1/models").json()[0]["companions"]
+    assert (f"{companion['name']}:{companion['id']}", companion["problem"]) == (second, None)
 
 
 def test_a_decision_is_logged_with_its_click_its_vector_and_what_decided_it(registry, client):

@@ -1,12 +1,15 @@
 """What is looked up about a click: two tables of keys and values in SQLite or PostgreSQL, each replaced as a whole.
 
-The default is a file in the state folder; it comes into being with the first load. Readers never wait for a load: they
+Beside them stands what was loaded last into each, so that serving notices a load at once and can say which it used. The
+default is a file in the state folder; it comes into being with the first load. Readers never wait for a load: they
 see the old rows until all of the new ones are there. Accounts lie under their pseudonyms: nobody's name is in the
 database, and whoever loads has the salt of whoever serves.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,13 +58,22 @@ class Replaced:
     @property
     def words(self) -> str:
         """The same in a sentence."""
-        return f"{self.rows:,} {self.table} are in place of {self.before:,}; serving follows within a minute."
+        return f"{self.rows:,} {self.table} are in place of {self.before:,}; serving follows within two seconds."
+
+
+@dataclass(frozen=True)
+class Load:
+    """What was loaded last into a table."""
+
+    id: str  # the same for the same rows
+    rows: int
+    at: str  # an instant
 
 
 @cache
-def _tables() -> dict[Name, "Table"]:
-    """The two tables; SQLAlchemy is imported when the first of them is needed."""
-    from sqlalchemy import CheckConstraint, Column, MetaData, SmallInteger, String, Table
+def _tables() -> dict[Name | Literal["loads"], "Table"]:
+    """The tables; SQLAlchemy is imported when the first of them is needed."""
+    from sqlalchemy import BigInteger, CheckConstraint, Column, MetaData, SmallInteger, String, Table
 
     metadata = MetaData()
     (user, rfm), (campaign, advertiser) = COLUMNS["accounts"], COLUMNS["campaigns"]
@@ -77,7 +89,15 @@ def _tables() -> dict[Name, "Table"]:
         Column(campaign, String(LONGEST), primary_key=True),
         Column(advertiser, String(LONGEST), nullable=False),
     )
-    return {"accounts": accounts, "campaigns": campaigns}
+    loads = Table(
+        "headgate_lookup_loads",
+        metadata,
+        Column("name", String(LONGEST), primary_key=True),
+        Column("id", String(LONGEST), nullable=False),
+        Column("rows", BigInteger, nullable=False),
+        Column("at", String(LONGEST), nullable=False),
+    )
+    return {"accounts": accounts, "campaigns": campaigns, "loads": loads}
 
 
 def stored_keys(settings: Settings) -> dict[Name, Callable[[str], str]]:
@@ -115,6 +135,18 @@ class Database:
         with self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(select(key, value).where(key.in_(keys)))}
 
+    def loads(self) -> dict[str, Load]:
+        """What was loaded last, by table; nothing where nobody noted it. Raises what SQLAlchemy does."""
+        from sqlalchemy import inspect, select
+
+        if self._file is not None and not self._file.exists():
+            return {}
+        table = _tables()["loads"]
+        with self._engine.connect() as connection:
+            if not inspect(connection).has_table(table.name):
+                return {}
+            return {row[0]: Load(*row[1:]) for row in connection.execute(select(table))}
+
     def close(self) -> None:
         """Close what is open."""
         self._engine.dispose()
@@ -134,15 +166,21 @@ def replace(settings: Settings, table: Name, rows: "pl.DataFrame") -> Replaced:
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, connect_args=options, hide_parameters=True)
-    target, stored = _tables()[table], stored_keys(settings)[table]
+    target, loads, stored = _tables()[table], _tables()["loads"], stored_keys(settings)[table]
     key, value = COLUMNS[table]
+    digest = hashlib.sha256()
     try:
         with engine.begin() as connection:
             _prepare(connection)
             before = connection.execute(select(func.count()).select_from(target)).scalar_one()
             connection.execute(target.delete())
-            for part in rows.iter_slices(_CHUNK):
-                connection.execute(target.insert(), [{key: stored(name), value: of} for name, of in part.iter_rows()])
+            for part in rows.sort(key).iter_slices(_CHUNK):
+                told = [{key: stored(name), value: of} for name, of in part.iter_rows()]
+                digest.update(repr(told).encode())
+                connection.execute(target.insert(), told)
+            noted = Load(digest.hexdigest()[:12], len(rows), datetime.now(UTC).isoformat(timespec="seconds"))
+            connection.execute(loads.delete().where(loads.c.name == table))
+            connection.execute(loads.insert(), {"name": table, **asdict(noted)})
     except SQLAlchemyError as error:
         why = words_of(error)
         raise HeadgateError(f"The lookups were not loaded ({why}): check HEADGATE_LOOKUPS and load again.") from error

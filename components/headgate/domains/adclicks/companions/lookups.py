@@ -2,7 +2,8 @@
 
 A request is answered from memory, whatever the database does: with what is known, or with None. What is not known, or
 was asked more than a minute ago, is put on a list, and one thread asks the database for many keys at once. That a key
-is nowhere is remembered like a value. List and memory are bounded: what finds no place is asked for at a later request.
+is nowhere is remembered like a value. When tables are loaded anew, all that was known is forgotten, and what was used
+last is asked for first. List and memory are bounded: what finds no place is asked for at a later request.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from itertools import islice
 from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
+from headgate.contract.companions import InForce
 from headgate.domains.adclicks.companions.lookup_tables import LONGEST, Database, Name, stored_keys, words_of
 from headgate.serving import metrics
 from headgate.settings import Settings
@@ -33,6 +35,9 @@ FRESH = 60.0
 #: Seconds between two questions, so that keys gather; and after one that failed.
 PACE, PAUSE = 0.02, 1.0
 
+#: Seconds between two looks whether other tables are in force, where nobody asks for anything.
+GLANCE = 0.25
+
 #: Seconds after which a question without an answer is held for one that failed.
 PATIENCE = 5.0
 
@@ -46,14 +51,20 @@ class Lookups:
         self,
         settings: Settings,
         *,
+        current: Callable[[], InForce | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         remembered: int = REMEMBERED,
         waiting: int = WAITING,
     ) -> None:
-        """`clock` counts seconds. Raises UsageError where HEADGATE_LOOKUPS names no database that is known."""
+        """`current` is the load in force; `clock` counts seconds.
+
+        Raises UsageError where HEADGATE_LOOKUPS names no database that is known.
+        """
         self._database, self._stored, self._clock = Database(settings), stored_keys(settings), clock
         self._rfm: _Memory[int] = _Memory("accounts", remembered, waiting)
         self._advertiser: _Memory[str] = _Memory("campaigns", remembered, waiting)
+        self._current = current
+        self.companion = ""  # how the log names the load whose values are answered
         self._asking: float | None = None  # since when the database has been thinking
         self._away = False
         self._work, self._stopped = Event(), Event()
@@ -77,6 +88,15 @@ class Lookups:
             if self._asking is not None and now - self._asking > PATIENCE:
                 self._say(f"it has not answered for {PATIENCE:.0f} seconds")
         return value
+
+    def renew(self) -> None:
+        """Forget what is known where other tables are in force. For the thread that asks."""
+        held = self._current()
+        entry = held.entry if held else ""
+        if entry != self.companion:
+            self._rfm.forget()
+            self._advertiser.forget()
+            self.companion = entry
 
     def refresh(self) -> bool:
         """Ask once, in one query a table, for keys that wait; whether the database answered. For one thread."""
@@ -116,10 +136,12 @@ class Lookups:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._work.wait()
+            self._work.wait(GLANCE)
             self._work.clear()
+            self.renew()
             while (self._rfm.waiting() or self._advertiser.waiting()) and not self._stopped.is_set():
                 self._stopped.wait(PACE if self.refresh() else PAUSE)
+                self.renew()
 
     def _say(self, problem: str | None) -> None:
         """Report that the database is away, or back, when it is new."""
@@ -165,6 +187,14 @@ class _Memory(Generic[V]):
         """The keys that have waited longest, as many as are asked for at once."""
         with self._lock:
             return list(islice(self._waiting, TOGETHER))
+
+    def forget(self) -> None:
+        """Know nothing any more, and ask anew for the keys that were used last."""
+        with self._lock:
+            known, self._known = self._known, OrderedDict()
+            wanted = {**self._waiting, **dict.fromkeys(islice(reversed(known), self._most))}
+            self._waiting = dict.fromkeys(islice(wanted, self._most))
+        del known  # what it takes to let go of it, no request waits for
 
     def learn(self, keys: Sequence[str], found: Mapping[str, V], now: float) -> None:
         """Remember what was `found` of `keys`, and that the others are nowhere."""

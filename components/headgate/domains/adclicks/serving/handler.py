@@ -48,12 +48,13 @@ class DecisionHandler:
             raise not_ready("No version is loaded yet: /readyz says why. The clicks were not counted; send them again.")
         observed, at = await self.counters.observe(clicks), now()
         ids = self.host.recorder.ids(len(clicks), at)
+        beside = self.lookups.companion
         payers = [self.lookups.advertiser(click.campaign) if click.campaign else None for click in clicks]
         seen = list(map(Seen, clicks, payers, ids, observed.complete))
         if observed.vectors is None:
-            rows = _by_default(seen, at)
+            rows = _by_default(seen, at, beside)
         else:
-            rows = _decide(seen, observed.vectors, champion, canary, at)
+            rows = _decide(seen, observed.vectors, champion, canary, at, beside)
         self.host.recorder.record(DOMAIN, rows)
         _count(rows)
         return rows
@@ -81,22 +82,24 @@ class Seen(NamedTuple):
 
 
 def _decide(
-    seen: Sequence[Seen], vectors: Vectors, champion: Loaded, canary: Canary | None, at: datetime
+    seen: Sequence[Seen], vectors: Vectors, champion: Loaded, canary: Canary | None, at: datetime, beside: str
 ) -> list[LoggedClick]:
     """Decide clicks with `vectors` [n, d]: one call of the champion's model, one of the canary's for its users."""
     if canary is None:
-        return _decided_by(champion, "champion", seen, vectors, at)
+        return _decided_by(champion, "champion", seen, vectors, at, beside)
     tries = np.array([canary.takes(one.click.user_id) for one in seen], dtype=bool)
     rows: dict[int, LoggedClick] = {}
     shares: list[tuple[Loaded, Role, Any]] = [(champion, "champion", ~tries), (canary.loaded, "canary", tries)]
     for loaded, role, where in shares:
         mine = np.flatnonzero(where).tolist()
-        rows |= zip(mine, _decided_by(loaded, role, [seen[n] for n in mine], vectors[where], at), strict=True)
+        rows |= zip(mine, _decided_by(loaded, role, [seen[n] for n in mine], vectors[where], at, beside), strict=True)
     return [rows[n] for n in range(len(seen))]
 
 
-def _decided_by(loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vectors, at: datetime) -> list[LoggedClick]:
-    """Clicks with `vectors` [n, d], decided by one version, as they are logged."""
+def _decided_by(
+    loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vectors, at: datetime, beside: str
+) -> list[LoggedClick]:
+    """Clicks with `vectors` [n, d], decided by one version, as they are logged; `beside` names the companions."""
     predictor = cast(Predictor, loaded.predictor)
     device = np.array([_DEVICE[one.click.device] for one in seen], dtype=np.int64)
     decided = predictor.decide_vectors(vectors, device)
@@ -109,7 +112,7 @@ def _decided_by(loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vecto
             instant,
             loaded.version,
             loaded.bundle,
-            "",
+            beside,
             role,
             predictor.slices[leaf],
             "invalid" if invalid else "valid",
@@ -124,7 +127,7 @@ def _decided_by(loaded: Loaded, role: Role, seen: Sequence[Seen], vectors: Vecto
     ]
 
 
-def _by_default(seen: Sequence[Seen], at: datetime) -> list[LoggedClick]:
+def _by_default(seen: Sequence[Seen], at: datetime, beside: str) -> list[LoggedClick]:
     """Clicks that nothing could decide in time: valid, to be decided by `headgate replay --pending`."""
     instant, unknown = micros(at), (None, None, None)  # vector, score and threshold
     return [
@@ -133,7 +136,7 @@ def _by_default(seen: Sequence[Seen], at: datetime) -> list[LoggedClick]:
             instant,
             0,
             "",
-            "",
+            beside,
             "default",
             UNKNOWN,
             "valid",

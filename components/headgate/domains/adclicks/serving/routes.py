@@ -14,12 +14,13 @@ from starlette.responses import Response
 from headgate.api.endpoints import Endpoint, Operation, json, read
 from headgate.api.guard import may_see_scores
 from headgate.contract.host import Host
+from headgate.domains.adclicks.companions.followed import LOOKUPS
 from headgate.domains.adclicks.companions.lookups import Lookups
 from headgate.domains.adclicks.features.click import Click, Instant, Name, campaign_of, now
 from headgate.domains.adclicks.features.counters import Counters, entity_of_ip
 from headgate.domains.adclicks.features.memory_counters import MemoryCounters
 from headgate.domains.adclicks.features.redis_counters import RedisCounters
-from headgate.domains.adclicks.serving.handler import DecisionHandler
+from headgate.domains.adclicks.serving.handler import DOMAIN, DecisionHandler
 from headgate.domains.adclicks.serving.warming import Warmer, warm_memory
 from headgate.privacy.pseudonyms import Pseudonyms, salt
 from headgate.serving.batching import Batching
@@ -136,7 +137,8 @@ Posted = PostedClick | Annotated[list[PostedClick], Meta(max_length=MAX_CLICKS)]
 def routes(host: Host, counters: Counters | None = None) -> list[Any]:
     """The endpoint; `counters` are those that the settings name unless others are given."""
     counts = counters or _counters(host)
-    pseudonym, lookups = Pseudonyms(salt(host.settings)), Lookups(host.settings)
+    pseudonym = Pseudonyms(salt(host.settings))
+    lookups = Lookups(host.settings, current=lambda: host.companions.of(DOMAIN).get(LOOKUPS))
     host.beside.append(lookups.beside)
     decoder = msgspec.json.Decoder(Posted)
     deciding = DecisionHandler(host, counts, lookups)
