@@ -34,7 +34,6 @@ Domains = Annotated[list[Domain], typer.Argument(**_ONE | {"metavar": "DOMAIN…
 AllDomains = Annotated[
     list[Domain] | None, typer.Argument(**_ONE | {"metavar": "[DOMAIN…]"}, help="Which; all, if left out.")
 ]
-DomainOption = Annotated[Domain, typer.Option(**_ONE, help="Whose.")]
 Version = Annotated[str, typer.Option(help="A number, or an alias such as champion.", autocompletion=version_names)]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Where to write.")]
