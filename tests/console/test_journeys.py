@@ -32,7 +32,7 @@ def browser() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture(params=list(SIZES))
+@pytest.fixture(params=DESK_AND_BY_NIGHT_PHONE)
 def visit(request: pytest.FixtureRequest, browser: Any, history: Settings, forecaster: Forecaster) -> Iterator[Visit]:
     """A visitor of the console, to whom nothing may be wrong in the end."""
     with real.real_app(history, CAPACITY, forecaster) as app, served(app) as address:
@@ -53,6 +53,7 @@ def focused(visit: Visit, what: str) -> str:
     return str(visit.page.evaluate(f"document.activeElement.{what}"))
 
 
+@pytest.mark.parametrize("visit", list(SIZES), indirect=True)
 def test_a_planner_moves_a_sale_and_saves_it(visit: Visit, history: Settings) -> None:
     page = visit.page
     visit.to(FORECAST)
@@ -152,7 +153,6 @@ def test_an_operator_finds_the_last_refusal_in_two_clicks(visit: Visit) -> None:
     page.get_by_text("As quick as the champion.").wait_for()
 
 
-@pytest.mark.parametrize("visit", DESK_AND_BY_NIGHT_PHONE, indirect=True)
 def test_an_event_is_followed_as_it_runs(visit: Visit, forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch) -> None:
     page = visit.page
     monkeypatch.setattr(live, "EVERY", 1)
@@ -173,7 +173,6 @@ def test_an_event_is_followed_as_it_runs(visit: Visit, forecaster: Forecaster, m
     assert page.get_by_role("alert").is_visible()
 
 
-@pytest.mark.parametrize("visit", DESK_AND_BY_NIGHT_PHONE, indirect=True)
 def test_a_planner_reads_the_plan_of_orders(visit: Visit, plan: dict[str, Any]) -> None:
     visit.to("/console/capacity/orders")
     visit.drawn()

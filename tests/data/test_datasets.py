@@ -69,6 +69,7 @@ def test_recording_again_changes_nothing(here: settings.Settings, recorded: tupl
     assert datasets.record(here, "adclicks", ["snapshot", "validate"]) == recorded[1]
 
 
+@pytest.mark.nightly
 def test_dvc_repro_finds_nothing_to_do_and_elsewhere_makes_the_same_hashes(
     here: settings.Settings, recorded: tuple[Path, dict], tmp_path: Path
 ) -> None:

@@ -112,10 +112,17 @@ def world(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             yield World(checkout, root / "days", os.environ["PREFECT_API_URL"], root)
 
 
-def test_killed_three_times_in_a_day_and_run_again(world: World) -> None:
-    """After the judge each time: before there is a version, while it is promoted, and in the run that mends that."""
-    draw, here = random.Random(4), world.settings("thrice")
-    for first, last in ((1, 16), (17, 28), (1, 14)):
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param([(17, 28)], id="while it is promoted"),
+        pytest.param([(1, 16), (17, 28), (1, 14)], id="three times", marks=pytest.mark.nightly),
+    ],
+)
+def test_killed_in_a_day_and_run_again(world: World, kills: list[tuple[int, int]]) -> None:
+    """After the judge; three times: before there is a version, while it is promoted, and in the run that mends that."""
+    draw, here = random.Random(4), world.settings(f"kills-{len(kills)}")
+    for first, last in kills:
         n = draw.randint(first, last)
         assert world.retrain(here, n, after="verdict.json").killed, f"it has no {n} writes after the judge any more"
     world.retrain(here, 0)

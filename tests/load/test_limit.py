@@ -46,7 +46,7 @@ def on_a_queue(capacity: float, seed: int, disturbed: float = 0.0) -> Found:
     return found(lambda rate: served(rate, capacity, next(number), 0.2 if random.random() < disturbed else 0.0))
 
 
-@pytest.mark.parametrize("capacity", [120, 700, 3_000])
+@pytest.mark.parametrize("capacity", [120, 700, pytest.param(3_000, marks=pytest.mark.nightly)])
 def test_the_limit_is_found_within_a_few_percent(capacity: float) -> None:
     ratios = np.array([on_a_queue(capacity, seed).rate for seed in range(6)]) / true_limit(capacity)
     assert ratios == pytest.approx(1, abs=0.08)

@@ -125,6 +125,7 @@ def test_talkingdata_refuses_a_mapping_and_other_headers(tmp_path: Path) -> None
 
 
 @needs(TALKINGDATA)
+@pytest.mark.nightly
 def test_the_real_clicks(tmp_path: Path) -> None:
     report = import_clicks(TALKINGDATA, format="talkingdata", out=tmp_path / "out")
     assert (report.clicks, report.purchases, report.in_order) == (147_542, 250, True)

@@ -48,6 +48,7 @@ def test_distinct_counts_that_saturate_equal_the_reference(clicks: pl.DataFrame,
 
 
 @needs(TALKINGDATA)
+@pytest.mark.nightly
 def test_features_equal_the_reference_on_real_clicks() -> None:
     clicks = real_clicks(50_000)
     found, expected = vectors(clicks), reference(clicks)
@@ -62,6 +63,7 @@ def test_what_arrives_later_changes_no_feature(clicks: pl.DataFrame, data: st.Da
 
 
 @needs(TALKINGDATA)
+@pytest.mark.nightly
 def test_what_arrives_later_changes_no_feature_of_real_clicks() -> None:
     clicks = real_clicks()
     for quantile in (0.01, 0.3, 0.6, 0.99):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from jsonschema import Draft202012Validator
 
-from headgate.decisions.reading import find, parts
+from headgate.decisions.reading import parts
 from headgate.domains.adclicks.companions import lookup_tables
 from headgate.domains.adclicks.companions.followed import identify
 from headgate.domains.adclicks.features.kernel import FEATURES
@@ -87,17 +87,17 @@ def test_a_canary_decides_and_is_logged_for_its_share_of_the_users(registry, cli
     registry.canary("0.5")
     clicks = [CLICK | {"click_id": f"c{n}", "user_id": f"u{n}"} for n in range(40)]
 
-    def both():
-        return {one["version"] for one in client.post(DECIDE, json=clicks).json()} == {1, second}
-
-    until(both)
+    until(lambda: client.get("/v1/models").json()[0]["canary_version"] == second)
     assert "decides for 50.0% of the units" in read_status(registry.settings).words()
     answers = client.post(DECIDE, json=clicks).json()
+    assert {one["version"] for one in answers} == {1, second}
     assert [one["click_id"] for one in answers] == [click["click_id"] for click in clicks]
     assert all(one["invalid"] == (one["version"] == second) for one in answers)
-    rows = [find(registry.settings, LOG, one["decision_id"])[1].row(0, named=True) for one in answers]
-    assert [row["role"] for row in rows] == [{1: "champion", second: "canary"}[one["version"]] for one in answers]
-    assert [row["version"] for row in rows] == [one["version"] for one in answers]
+    rows = pl.concat([rows for _, rows in parts(registry.settings, LOG)])
+    logged = {name: (role, version) for name, role, version in rows.select("decision_id", "role", "version").rows()}
+    for one in answers:
+        role = {1: "champion", second: "canary"}[one["version"]]
+        assert logged[one["decision_id"]] == (role, one["version"])
 
 
 def test_a_list_is_decided_by_one_version_while_another_takes_its_place(registry, client):

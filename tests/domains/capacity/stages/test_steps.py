@@ -52,9 +52,11 @@ def longer(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_same_request_makes_the_same_bytes(load_source: Path, as_of: datetime, tmp_path: Path) -> None:
+@pytest.mark.parametrize("services", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_the_same_request_makes_the_same_bytes(services: int, as_of: datetime, tmp_path: Path) -> None:
     """With as many threads as the first time: other tests of this process may have changed their number since."""
-    one, other = (run(tmp_path / name, Request(str(load_source), as_of)) for name in ("one", "other"))
+    simulate(tmp_path / "raw", days=42, regions=1, services=services, step=900, seed=5)
+    one, other = (run(tmp_path / name, Request(str(tmp_path / "raw"), as_of)) for name in ("one", "other"))
     for folder in ("train", "calibrate", "evaluate", "bundle"):
         assert files(one / folder) == files(other / folder), folder
 
