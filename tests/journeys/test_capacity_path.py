@@ -91,7 +91,7 @@ def test_the_next_days_version_is_promoted_against_the_champion(
     """Of eight series, the fewest units that a comparison judges: of two, the next test waits for review."""
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
     own = settings.load()
-    simulate(tmp_path / "raw", days=DAYS, regions=2, services=4, step=900, seed=5)
+    simulate(tmp_path / "raw", LoadSizes(days=DAYS, regions=2, services=4, step=900), seed=5)
     assert _retrain(own, tmp_path / "raw", AS_OF).result == "promoted"
     second = _retrain(own, tmp_path / "raw", AS_OF + timedelta(days=2))
     assert (second.result, second.version) == ("promoted", 2), second.words
@@ -114,9 +114,7 @@ def test_a_stretched_sale_is_in_the_next_version_and_only_there(
         for wanted in ("1", str(outcome.version))
     ]
     assert sums[1] > 1.1 * sums[0]
-    assert outcome.result == "review", (
-        "another calendar alone: no unexplained jump, but two series show little"
-    )
+    assert outcome.result == "review", "another calendar alone: no unexplained jump, but two series show little"
     assert all("show nothing" in why or "planned events" in why.lower() for why in outcome.reasons), outcome.reasons
     registry = versions.client(here)
     bundles = [versions.fetch(versions.find(registry, "capacity", n), here) for n in ("1", str(outcome.version))]

@@ -55,7 +55,7 @@ def longer(load_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("services", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_the_same_request_makes_the_same_bytes(services: int, as_of: datetime, tmp_path: Path) -> None:
     """With as many threads as the first time: other tests of this process may have changed their number since."""
-    simulate(tmp_path / "raw", days=42, regions=1, services=services, step=900, seed=5)
+    simulate(tmp_path / "raw", LoadSizes(days=42, regions=1, services=services, step=900), seed=5)
     one, other = (run(tmp_path / name, Request(str(tmp_path / "raw"), as_of)) for name in ("one", "other"))
     for folder in ("train", "calibrate", "evaluate", "bundle"):
         assert files(one / folder) == files(other / folder), folder
@@ -136,19 +136,21 @@ def test_a_history_that_is_too_short_to_judge_is_refused(load_source: Path, as_o
 
 
 def test_every_point_of_a_folder_is_decided(load_work: Path, load_source: Path, tmp_path: Path) -> None:
-    rows, outside = decide(load_work / "bundle", load_source, tmp_path / "said.parquet")
+    decided = decide(load_work / "bundle", load_source, tmp_path / "said.parquet")
     said = pl.read_parquet(tmp_path / "said.parquet")
-    assert len(said) == rows == 42 * 96 * 2
+    assert len(said) == decided.rows == 42 * 96 * 2
     assert said.columns == ["series", "time", "value", "q05", "q10", "q50", "q90", "q95"]
-    assert 0 < outside < 0.25 * rows
+    assert 0 < decided.outcomes["outside"] < 0.25 * decided.rows
     with pytest.raises(UsageError, match="no point files"):
         decide(load_work / "bundle", tmp_path, tmp_path / "none.parquet")
 
 
 def test_a_version_is_scored_on_what_came_after_it(load_work: Path, longer: Path, load_source: Path) -> None:
-    rows, card, _ = score(load_work / "bundle", longer, None)
-    assert rows == 14 * 96 * 2
-    wape = {line["model"]: line["value"] for line in card if (line["metric"], line["slice"]) == ("wape", "all")}
+    scored = score(load_work / "bundle", longer, None)
+    assert scored.rows == 14 * 96 * 2
+    wape = {
+        line["model"]: line["value"] for line in scored.scorecard if (line["metric"], line["slice"]) == ("wape", "all")
+    }
     assert 0 < wape["headgate"] < 0.3
     with pytest.raises(DataRefused, match="no point that this version forecasts"):
         score(load_work / "bundle", load_source, None)
@@ -157,8 +159,8 @@ def test_a_version_is_scored_on_what_came_after_it(load_work: Path, longer: Path
 def test_a_band_is_as_wide_as_it_was_forecast_wherever_scoring_begins(load_work: Path, longer: Path) -> None:
     """The second week was forecast a week ahead: its lines are those of `later` in the score of both weeks."""
     since = AS_OF + timedelta(7)
-    (_, both, _), (rows, second, _) = (score(load_work / "bundle", longer, begin) for begin in (None, since))
-    assert rows == 7 * 96 * 2
+    both, second = (score(load_work / "bundle", longer, begin) for begin in (None, since))
+    assert second.rows == 7 * 96 * 2
     for model, metric in (("headgate", "cover90"), ("headgate", "wape"), ("seasonal naive", "wape")):
         late, whole = (
             next(
@@ -166,20 +168,20 @@ def test_a_band_is_as_wide_as_it_was_forecast_wherever_scoring_begins(load_work:
                 for line in card
                 if (line["model"], line["metric"], line["slice"]) == (model, metric, name)
             )
-            for card, name in ((both, "later"), (second, "all"))
+            for card, name in ((both.scorecard, "later"), (second.scorecard, "all"))
         )
         assert whole == late
-    assert not [line for line in second if line["slice"] == "first week"]
+    assert not [line for line in second.scorecard if line["slice"] == "first week"]
 
 
 def test_a_folder_without_the_calendar_is_scored_alike(load_work: Path, longer: Path, tmp_path: Path) -> None:
     shutil.copytree(longer, tmp_path / "bare")
     (tmp_path / "bare" / "calendar.csv").unlink()
-    (_, full, _), (_, bare, _) = (score(load_work / "bundle", folder, None) for folder in (longer, tmp_path / "bare"))
+    scored = [score(load_work / "bundle", folder, None) for folder in (longer, tmp_path / "bare")]
     alike = ("headgate", "wape", "all")
     values = [
-        [line["value"] for line in card if (line["model"], line["metric"], line["slice"]) == alike]
-        for card in (full, bare)
+        [line["value"] for line in one.scorecard if (line["model"], line["metric"], line["slice"]) == alike]
+        for one in scored
     ]
     assert values[0] == values[1]
 
@@ -195,8 +197,7 @@ def test_series_that_were_learned_apart_are_scored_together(load_work: Path, lon
         for part in (slice(0, 1), slice(1, 2))
     ]
     models.save(halves, apart)
-    whole, _, _ = score(load_work / "bundle", longer, None)
-    assert score(apart, longer, None)[0] == whole
+    assert score(apart, longer, None).rows == score(load_work / "bundle", longer, None).rows
 
 
 # -- what a planner would do without a model ---------------------------------------------------------------------------
