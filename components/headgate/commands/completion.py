@@ -26,7 +26,8 @@ def version_names(ctx: typer.Context, incomplete: str) -> list[str]:
     from headgate import settings
     from headgate.registry.version_names import list_names
 
-    names = [ctx.params.get("domain"), *ctx.command_path.split()]
+    # An option that still lacks its value leaves the arguments before it unparsed.
+    names = [ctx.params.get("domain"), *ctx.args, *ctx.command_path.split()]
     domain = next((name for name in names if name in NAMES), None)
     with suppress(Exception):  # a line that is being typed is no place for errors
         if domain:
