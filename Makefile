@@ -37,7 +37,7 @@ retrain: $(READY)
 	@$(BIN)/headgate demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not nightly"
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not nightly"
 
 # Spark is an extra that only these tests need, with Java 17.
 nightly: $(READY)

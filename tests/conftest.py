@@ -28,6 +28,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SETTINGS = ("HEADGATE_", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "AWS_")
 
 
+#: Files that take longest come first, so that in the end no process waits for another's last one.
+LONGEST = ("test_daily_path", "test_capacity_path", "test_drills", "test_killed_flow", "test_journeys", "test_faults")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; `make test` has the processes take them in this order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the person who runs the tests leaks in; the state folder is a scratch one."""
