@@ -10,12 +10,22 @@ from headgate import domain as contract
 from headgate.contract.checks import Check
 from headgate.contract.limits import Limits, Runtime
 from headgate.gate.infrastructure import check_infrastructure, probe
-from headgate.registry.bundles import MANIFEST, seal_bundle
+from headgate.registry.bundles import CARD, MANIFEST, seal_bundle
 from headgate.registry.golden import GOLDEN
 
-from ..serving.tiny import make_bundle
+from ..journeys.conftest import checkout
+from ..rooms import make_bundle
+from ..toy import ROOMS
+
+__all__ = ["checkout"]
 
 LIMITS = Limits(comparisons=(), latency_ratio=3.0)
+
+
+@pytest.fixture(autouse=True)
+def _known(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fresh process finds the toy."""
+    monkeypatch.setenv("PYTHONPATH", str(checkout / "components"))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +44,7 @@ def failure(checks: list[Check]) -> str:
 
 def test_a_sound_bundle_loads_and_without_a_champion_is_not_compared(bundle: Path) -> None:
     checks = {check.name: check for check in check_infrastructure(bundle, None, LIMITS)}
-    assert (checks["loads"].outcome, checks["loads"].measured) == ("passed", "20 answers")
+    assert (checks["loads"].outcome, checks["loads"].measured) == ("passed", "8 answers")
     assert checks["latency"].outcome == checks["memory"].outcome == "not judged"
     assert "no champion" in checks["latency"].sentence
 
@@ -50,21 +60,21 @@ def test_latency_and_memory_are_ratios_to_the_champions(bundle: Path, ratio: flo
 
 def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, "flipped")
-    data = bytearray((bundle / "model.onnx").read_bytes())
-    data[-40] ^= 1
-    (bundle / "model.onnx").write_bytes(data)
-    assert "is damaged: model.onnx" in failure(check_infrastructure(bundle, None, LIMITS))
+    data = bytearray((bundle / CARD).read_bytes())
+    data[-9] ^= 1
+    (bundle / CARD).write_bytes(data)
+    assert f"is damaged: {CARD}" in failure(check_infrastructure(bundle, None, LIMITS))
 
 
 def test_other_golden_answers_are_found_though_every_sum_is_right(bundle: Path, tmp_path: Path) -> None:
     """The model of one version with the answers of another: no file is damaged, and yet it must not serve."""
-    golden = pl.read_parquet(bundle / GOLDEN).with_columns(expected_invalid=~pl.col("expected_invalid"))
+    golden = pl.read_parquet(bundle / GOLDEN).with_columns(expected_outcome=pl.lit("never"))
     golden.write_parquet(tmp_path / GOLDEN)
     parts = [path for path in bundle.iterdir() if path.name not in (MANIFEST, GOLDEN)]
     seal_bundle([*parts, tmp_path / GOLDEN], tmp_path / "mixed")
     said = failure(check_infrastructure(tmp_path / "mixed", None, LIMITS))
-    assert "golden answers do not agree: invalid of row 0" in said
-    assert "20 of 20 rows differ" in said
+    assert "golden answers do not agree: outcome of row 0" in said
+    assert "8 of 8 rows differ" in said
 
 
 def test_a_process_that_dies_without_a_word_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +92,7 @@ def test_the_golden_rows_are_decided_as_often_as_the_domain_says(
     bundle: Path, repeats: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once to hold the answers against them, once to warm up, and then to be timed."""
-    there, asked = contract.get_domain("adclicks"), []
+    asked = []
 
     @dataclass
     class Counting:
@@ -90,9 +100,9 @@ def test_the_golden_rows_are_decided_as_often_as_the_domain_says(
 
         def decide(self, batch: pl.DataFrame) -> pl.DataFrame:
             asked.append(self.bundle)
-            return there.load(self.bundle).decide(batch)
+            return ROOMS.load(self.bundle).decide(batch)
 
-    limits = replace(there.limits, runtime=Runtime(golden_repeats=repeats))
-    monkeypatch.setattr(contract, "get_domain", lambda name: replace(there, load=Counting, limits=limits))
-    assert probe(bundle, None)["rows"] == 20
+    limits = replace(ROOMS.limits, runtime=Runtime(golden_repeats=repeats))
+    monkeypatch.setattr(contract, "get_domain", lambda name: replace(ROOMS, load=Counting, limits=limits))
+    assert probe(bundle, None)["rows"] == 8
     assert len(asked) == 2 + repeats

@@ -17,7 +17,7 @@ from headgate.registry.register import candidate_run, register_version
 from headgate.registry.versions import Version
 from headgate.settings import SAFE_PATH, Settings
 
-from ..serving.tiny import make_bundle
+from ..domains.adclicks.tiny import make_bundle
 from .conftest import Registry
 
 #: A model finds its domain by name, in a process of its own: the toy has none there.

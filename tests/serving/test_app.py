@@ -116,10 +116,6 @@ def test_openapi_describes_what_is_taken_and_answered(client):
     answer = client.post(DECIDE, json=READING)
     check(body["schema"], READING)
     check(decisions["responses"]["200"]["content"]["application/json"]["schema"], answer.json())
-    for sent, status in ((b"{", "400"), (b"{}", "422"), (b" " * 2_000_000, "413")):
-        answer = client.post(DECIDE, content=sent)
-        assert answer.status_code == int(status)
-        check(decisions["responses"][status]["content"]["application/problem+json"]["schema"], answer.json())
     for path in ("/v1/models", "/healthz", "/readyz"):
         described = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
         check(described["schema"], client.get(path).json())

@@ -11,6 +11,7 @@ from headgate.drills.world import NotAsPromised, Scratch, World, environment, pr
 from headgate.errors import HeadgateError
 from headgate.operations.restore import backup_drill
 from headgate.registry import changes, versions
+from headgate.registry.bundles import CARD
 from headgate.registry.ledger import Ledger
 from headgate.registry.ledger_state import state_of
 from headgate.registry.versions import without_stage_warnings
@@ -27,20 +28,20 @@ def corrupt_bundle(world: World) -> str:
         )
         here.promote(good)
         slots, follower = here.serve()
-        damaged = here.settings.mlflow_home / "artifacts" / other.run_id / "artifacts" / "bundle" / "thresholds.json"
-        damaged.write_bytes(damaged.read_bytes().replace(b"0.", b"1.", 1))
+        damaged = here.settings.mlflow_home / "artifacts" / other.run_id / "artifacts" / "bundle" / CARD
+        damaged.write_bytes(damaged.read_bytes() + b"\n")  # it would load and answer as before
         _alias(here, other.number)
         here.look()
         follower.look()
         decides = slots.champion(here.name)
         promise(decides is not None and decides.version == good.number, "a damaged bundle decides")
         said = slots.problem(here.name) or ""
-        promise("thresholds.json" in said, f"the damaged file is not named ({said})")
+        promise(CARD in said, f"the damaged file is not named ({said})")
         with changes.change_session(versions.client(here.settings), here.ledger, here.name) as at:
             changes.rollback(at, None, who="a drill", why="the bundle is damaged")
         follower.look()
         promise(slots.problem(here.name) is None, "serving does not recover after the rollback")
-        return "thresholds.json was named, version 1 went on deciding, and a rollback ended the alarm"
+        return f"{CARD} was named, version 1 went on deciding, and a rollback ended the alarm"
 
 
 def forged_tag(world: World) -> str:

@@ -63,7 +63,7 @@ DRILLS: dict[str, Drill] = {
             "registry",
             "a file of a version is damaged, and a person promotes it",
             "it never decides, the file is named, and a rollback ends the alarm",
-            "sums and golden answers",
+            "the sums in the manifest",
         ),
         _drill(
             "forged-tag",

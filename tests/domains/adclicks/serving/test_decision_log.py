@@ -128,9 +128,17 @@ def test_the_document_describes_what_is_taken_and_answered(client):
     decisions = document["paths"][DECIDE]["post"]
     body = decisions["requestBody"]["content"]["application/json"]
     answered = decisions["responses"]["200"]["content"]["application/json"]["schema"]
+
+    def check(schema, value):
+        Draft202012Validator(schema | {"components": document["components"]}).validate(value)
+
     for sent in (body["example"], [body["example"]] * 2):
-        for schema, value in ((body["schema"], sent), (answered, client.post(DECIDE, json=sent).json())):
-            Draft202012Validator(schema | {"components": document["components"]}).validate(value)
+        check(body["schema"], sent)
+        check(answered, client.post(DECIDE, json=sent).json())
+    for sent, status in ((b"{", "400"), (b"{}", "422"), (b" " * 2_000_000, "413")):
+        answer = client.post(DECIDE, content=sent)
+        assert answer.status_code == int(status)
+        check(decisions["responses"][status]["content"]["application/problem+json"]["schema"], answer.json())
 
 
 def test_starting_to_serve_imports_nothing_heavy():

@@ -11,18 +11,19 @@ from headgate.decisions.compaction import compact
 from headgate.decisions.learning import from_log
 from headgate.decisions.reading import listed
 from headgate.decisions.recorder import Segments
-from headgate.domain import Request, get_domain, live_of
+from headgate.domain import Request, get_domain
 from headgate.domains.adclicks.data import raw
 from headgate.domains.adclicks.data.schema import CLICKS
 from headgate.domains.adclicks.features.click import micros
-from headgate.domains.adclicks.serving.export import Exported
+from headgate.domains.adclicks.serving.export import Exported, export
+from headgate.domains.adclicks.serving.log_rows import LOG
 from headgate.errors import DataRefused, UsageError
 from headgate.files import sha256
 from headgate.settings import Settings
 
 from ..logged import NOON, row
 
-export = live_of("adclicks").export
+ADCLICKS = get_domain("adclicks")
 
 
 def log(settings: Settings, clicks: Sequence[tuple[str, datetime]], **told: object) -> None:
@@ -33,7 +34,7 @@ def log(settings: Settings, clicks: Sequence[tuple[str, datetime]], **told: obje
         [row(f"{micros(at)}-{one}", NOON, click_id=one, received_at=micros(at), **told) for one, at in clicks],
     )
     recorder.roll(everything=True)
-    compact(settings, "adclicks")
+    compact(settings, LOG)
 
 
 def exported(settings: Settings, out: Path, outcomes: Path | None = None) -> Exported:
@@ -117,11 +118,9 @@ def test_rows_that_could_not_be_logged_are_told(settings, tmp_path) -> None:
     assert "2 more were decided and could not be logged" in report.words()
 
 
-def test_an_empty_log_and_a_domain_that_does_not_learn_from_it_are_refused(settings, tmp_path) -> None:
+def test_an_empty_log_is_refused(settings, tmp_path) -> None:
     with pytest.raises(DataRefused, match="holds no click yet"):
         exported(settings, tmp_path / "out")
-    with pytest.raises(UsageError, match="metrics system"):
-        live_of("capacity").export(settings, tmp_path / "out", None)
 
 
 def test_a_snapshot_of_the_log_is_a_snapshot_of_what_was_served(settings, tmp_path, calm) -> None:
@@ -137,10 +136,9 @@ def test_a_snapshot_of_the_log_is_a_snapshot_of_what_was_served(settings, tmp_pa
     out = tmp_path / "out"
     exported(settings, out, calm)
     as_of = datetime(2026, 1, 22, tzinfo=UTC)
-    adclicks = get_domain("adclicks")
     for name, source in (("log", out), ("files", tmp_path / "served")):
         (tmp_path / name).mkdir()
-        adclicks.snapshot(Request(str(source), as_of), tmp_path / name)
+        ADCLICKS.snapshot(Request(str(source), as_of), tmp_path / name)
     for path in sorted((tmp_path / "files/raw/clicks").iterdir()):
         assert sha256(path) == sha256(tmp_path / "log/raw/clicks" / path.name)
     assert len(list((tmp_path / "log/raw/purchases").iterdir())) > 10
@@ -148,13 +146,11 @@ def test_a_snapshot_of_the_log_is_a_snapshot_of_what_was_served(settings, tmp_pa
 
 def test_retraining_on_the_log_brings_its_raw_files_up_to_date_first(settings, tmp_path) -> None:
     log(settings, [("a", NOON)])
-    source = from_log(settings, "adclicks", None)
+    source = from_log(settings, ADCLICKS, None)
     assert Path(source) == settings.home / "log/adclicks/raw"
     log(settings, [("b", NOON)])
-    from_log(settings, "adclicks", None)
+    from_log(settings, ADCLICKS, None)
     assert len(pl.read_parquet(f"{source}/clicks/*.parquet")) == 2
     assert len(listed(settings, "adclicks")) == 2, "the files are no part of the log"
-    with pytest.raises(UsageError, match="metrics system"):
-        from_log(settings, "capacity", None)
     with pytest.raises(UsageError, match="no folder"):
-        from_log(settings, "adclicks", str(tmp_path / "nowhere"))
+        from_log(settings, ADCLICKS, str(tmp_path / "nowhere"))
