@@ -55,6 +55,14 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     patch.undo()
 
 
+@pytest.fixture(name="settings")
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    """A state folder of the test's own; a registry that does not answer is not asked again."""
+    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return settings.load()
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, int], None]:
     """Point boto3 at a server of our own, which tries a request so often; nobody's credentials are read."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from headgate import settings as settings_module
 from headgate.domain import Domain
 from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
@@ -96,13 +95,6 @@ class Registry:
     def away(self) -> Settings:
         """The same settings with a registry that does not answer."""
         return replace(self.settings, tracking_uri="http://127.0.0.1:9")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return settings_module.load()
 
 
 @pytest.fixture

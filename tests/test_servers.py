@@ -124,7 +124,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global asked
         asked += self.path == "/v1/models"
-        models = [{"domain": "adclicks", "version": 1 if asked > 2 else None}, {"domain": "capacity", "version": None}]
+        models = [{"domain": "rooms", "version": 1 if asked > 2 else None}, {"domain": "halls", "version": None}]
         self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(models).encode())
     def log_message(self, *_): pass
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
@@ -136,10 +136,10 @@ def test_a_decision_server_is_waited_for_until_it_has_loaded_the_champions_there
 ) -> None:
     server = _server(tmp_path, LOADS)
     with up(here, [server]):
-        assert not until_loaded(server.url, ["adclicks"], seconds=0.1)
-        assert until_loaded(server.url, ["adclicks"], seconds=20)
+        assert not until_loaded(server.url, ["rooms"], seconds=0.1)
+        assert until_loaded(server.url, ["rooms"], seconds=20)
         assert until_loaded(server.url, [])
-        assert not until_loaded(server.url, ["adclicks", "capacity"], seconds=0.1)
+        assert not until_loaded(server.url, ["rooms", "halls"], seconds=0.1)
 
 
 def test_a_stale_record_is_no_server(here: Settings) -> None:

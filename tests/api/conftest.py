@@ -1,5 +1,5 @@
 """What serves here is the toy domain."""
 
-from ..serving.conftest import client, kind, registry, serve, settings
+from ..serving.conftest import client, kind, registry, serve
 
-__all__ = ["client", "kind", "registry", "serve", "settings"]
+__all__ = ["client", "kind", "registry", "serve"]

@@ -12,12 +12,12 @@ from headgate.decisions.shadow import Shadowed, run_shadow, shadow_check
 from headgate.decisions.tally import EVERYTHING
 from headgate.errors import DataRefused, UsageError
 
-from ..registry.conftest import Registry, registry, settings
+from ..registry.conftest import Registry, registry
 from ..toy import ROOMS
 from .bundles import register
 from .made import SLICES, START, make_rows, write_part
 
-__all__ = ["registry", "settings"]
+__all__ = ["registry"]
 
 READINGS = 6_000
 

@@ -14,12 +14,12 @@ from headgate.domain import Domain
 from headgate.errors import UsageError
 from headgate.registry.ledger import Entry
 
-from ..registry.conftest import Registry, registry, settings
+from ..registry.conftest import Registry, registry
 from ..toy import ROOMS, WATCH
 from .bundles import register
 from .made import make_rows, write_part
 
-__all__ = ["registry", "settings"]
+__all__ = ["registry"]
 
 SLICE = "attic"
 

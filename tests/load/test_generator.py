@@ -18,7 +18,7 @@ FEW = Limits(connections=2, patience=10)
 
 
 def asked(address: str, due: np.ndarray, limits: Limits = FEW, **told) -> Measured:
-    target = Target(address, "/v1/adclicks/decisions")
+    target = Target(address, "/v1/rooms/decisions")
     return run(
         target, due, lambda number, wall: target.whole(b"%d" % number), limits, by_default=b'"pending":true', **told
     )

@@ -12,12 +12,12 @@ from headgate.load.server_time import Bounds, buckets, quantiles
 
 TEXT = """
 # TYPE headgate_request_seconds histogram
-headgate_request_seconds_bucket{le="0.001",path="/v1/adclicks/decisions",status="200"} 90.0
-headgate_request_seconds_bucket{le="0.01",path="/v1/adclicks/decisions",status="200"} 98.0
-headgate_request_seconds_bucket{le="+Inf",path="/v1/adclicks/decisions",status="200"} 98.0
-headgate_request_seconds_bucket{le="0.001",path="/v1/adclicks/decisions",status="503"} 0.0
-headgate_request_seconds_bucket{le="0.01",path="/v1/adclicks/decisions",status="503"} 1.0
-headgate_request_seconds_bucket{le="+Inf",path="/v1/adclicks/decisions",status="503"} 2.0
+headgate_request_seconds_bucket{le="0.001",path="/v1/rooms/decisions",status="200"} 90.0
+headgate_request_seconds_bucket{le="0.01",path="/v1/rooms/decisions",status="200"} 98.0
+headgate_request_seconds_bucket{le="+Inf",path="/v1/rooms/decisions",status="200"} 98.0
+headgate_request_seconds_bucket{le="0.001",path="/v1/rooms/decisions",status="503"} 0.0
+headgate_request_seconds_bucket{le="0.01",path="/v1/rooms/decisions",status="503"} 1.0
+headgate_request_seconds_bucket{le="+Inf",path="/v1/rooms/decisions",status="503"} 2.0
 headgate_request_seconds_bucket{le="0.001",path="/metrics",status="200"} 5.0
 """
 
@@ -30,7 +30,7 @@ def test_quantiles_are_latencies_that_were_measured():
 
 
 def test_the_servers_own_time_lies_between_bounds_of_its_buckets():
-    after = buckets(TEXT, "/v1/adclicks/decisions")
+    after = buckets(TEXT, "/v1/rooms/decisions")
     assert after == {0.001: 90, 0.01: 99, float("inf"): 100}
     p50, p99, most = quantiles({}, after, [0.5, 0.99, 1.0])
     assert p50 == Bounds(0.0, 0.001, pytest.approx(0.001 * 50 / 90))
@@ -39,7 +39,7 @@ def test_the_servers_own_time_lies_between_bounds_of_its_buckets():
 
 
 def test_what_was_there_before_the_load_does_not_count():
-    after = buckets(TEXT, "/v1/adclicks/decisions")
+    after = buckets(TEXT, "/v1/rooms/decisions")
     before = {0.001: 90.0, 0.01: 90.0, float("inf"): 90.0}
     (p50,) = quantiles(before, after, [0.5])
     assert (p50.low, p50.high) == (0.001, 0.01)
@@ -56,7 +56,7 @@ def test_a_run_in_which_everything_failed_can_be_told():
     told = report(
         measured,
         Schedule(10, 1),
-        Target("http://127.0.0.1:1", "/v1/adclicks/decisions"),
+        Target("http://127.0.0.1:1", "/v1/rooms/decisions"),
         batch=None,
         seed=0,
         inside=None,

@@ -21,11 +21,11 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
 
 from .. import killing
-from ..domains.adclicks.tiny import make_bundle
 from ..postgres import Postgres, postgres, programs
-from ..registry.conftest import DOMAIN, Registry, registry, settings
+from ..registry.conftest import DOMAIN, Registry, registry
+from ..rooms import make_bundle
 
-__all__ = ["postgres", "registry", "settings"]
+__all__ = ["postgres", "registry"]
 
 
 @dataclass
@@ -39,14 +39,14 @@ class Place:
     def settings(self) -> Settings:
         return self.registry.settings
 
-    def version(self, bias: float = 0.0) -> int:
+    def version(self, usual: float = 20.0) -> int:
         """Register and promote a version with a real bundle among its artifacts."""
         client, here = self.registry.client, self.settings
         experiment = client.get_experiment_by_name(DOMAIN)
         root = (here.mlflow_home / "artifacts" / DOMAIN).as_uri()
         identity = experiment.experiment_id if experiment else client.create_experiment(DOMAIN, root)
         run = client.create_run(identity)
-        bundle = make_bundle(self.scratch, f"bundle-{bias}", bias=bias)
+        bundle = make_bundle(self.scratch, f"bundle-{usual}", usual=usual)
         client.log_artifacts(run.info.run_id, str(bundle), "bundle")
         if not client.search_registered_models():
             client.create_registered_model(DOMAIN)
@@ -71,7 +71,7 @@ def place(registry: Registry, tmp_path: Path) -> Place:
     made = Place(registry, scratch)
     made.version()
     home = made.settings.home
-    write_json(home / "outcomes" / "adclicks" / "2026-01-22.json", {"result": "promoted"})
+    write_json(home / "outcomes" / "rooms" / "2026-01-22.json", {"result": "promoted"})
     (home / "log" / DOMAIN / "open").mkdir(parents=True)
     (home / "log" / DOMAIN / "open" / "worker.seg").write_bytes(b"\0" * 700)
     (home / "corrections" / DOMAIN / "1").mkdir(parents=True)
@@ -91,7 +91,7 @@ def _kept(here: Settings) -> dict[str, bytes]:
 
 
 def test_what_was_lost_comes_back_elsewhere_and_decides_as_before(place: Place) -> None:
-    place.version(bias=1.0)
+    place.version(usual=21.0)
     here, there = place.settings, place.into()
     made = place.backup()
     kept, entries = _kept(here), Ledger(here).entries()
@@ -121,7 +121,7 @@ def test_the_data_behind_a_version_can_be_checked_out_of_a_restored_folder(place
     work.mkdir(parents=True)
     (work / "clicks.csv").write_text("click_id\n1\n")
     write_json(
-        here.datasets / "dvc.yaml", {"stages": {"snapshot": {"cmd": "true", "outs": ["work/adclicks/snapshot"]}}}
+        here.datasets / "dvc.yaml", {"stages": {"snapshot": {"cmd": "true", "outs": ["work/rooms/snapshot"]}}}
     )
     (here.datasets / ".dvc").mkdir()
     (here.datasets / ".dvc" / "config").write_text(datasets._config(here))
@@ -279,8 +279,8 @@ def test_files_that_come_meanwhile_are_in_it_and_those_that_go_are_not_missed(
 
     monkeypatch.setattr(_Archive, "add_all", folding)
     files = place.backup().manifest.files
-    assert "state/log/adclicks/2026-01-22/w.parquet" in files
-    assert "state/log/adclicks/open/worker.seg" not in files
+    assert "state/log/rooms/2026-01-22/w.parquet" in files
+    assert "state/log/rooms/open/worker.seg" not in files
 
 
 def _let_leases_run_out(settings: Settings) -> None:
@@ -339,7 +339,7 @@ def _swap(pipe: Connection, settings: Settings) -> None:
 
 
 def _consistent(place: Place, rounds: int) -> None:
-    place.version(bias=1.0)
+    place.version(usual=21.0)
     process, pipe = killing.process(_swap, place.settings)
     pipe.recv()
     heads = set()

@@ -64,7 +64,7 @@ def hold_a_lease(pipe: Connection, settings: Settings, seconds: float) -> None:
     """Take a short lease, wait, and try then to do what only its holder may; tell what came of it."""
     ledger = Ledger(settings)
     said = []
-    with ledger.lease("registry/adclicks", seconds=seconds) as lease:
+    with ledger.lease("registry/rooms", seconds=seconds) as lease:
         pipe.send("held")
         pipe.recv()
         for attempt in (lambda: ledger.append(Entry(DOMAIN, "alert", "late"), lease), lambda: ledger.renew(lease)):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from headgate import settings as settings_module
 from headgate.registry import changes, versions
 from headgate.registry.changes import ChangeSession
 from headgate.registry.ledger import Entry, Ledger
@@ -138,12 +137,6 @@ class Registry:
         before_it = self.dump()
         assert self.look() == []
         assert self.dump() == before_it
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
-    return settings_module.load()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def parts(tmp_path: Path) -> list[Path]:
     (folder / "baselines").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"\x00weights")
     (folder / "baselines" / "rule.json").write_text("{}")
-    write_json(folder / CARD, {"domain": "adclicks"})
+    write_json(folder / CARD, {"domain": "rooms"})
     write_json(tmp_path / "scorecard.json", [1, 2])
     return [folder, tmp_path / "scorecard.json"]
 
@@ -33,7 +33,7 @@ def test_a_sealed_bundle_holds_every_part_with_its_sum(bundle: Path) -> None:
     assert set(manifest) == {"model.onnx", "baselines/rule.json", CARD, "scorecard.json"}
     assert all(sha256(bundle / name) == digest for name, digest in manifest.items())
     assert verify(bundle) == bundle_id(bundle) == sha256(bundle / MANIFEST)
-    assert card(bundle) == {"domain": "adclicks"}
+    assert card(bundle) == {"domain": "rooms"}
 
 
 def test_the_id_of_a_bundle_without_large_parts_is_what_it_always_was(bundle: Path) -> None:

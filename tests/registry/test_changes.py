@@ -147,7 +147,7 @@ def test_a_forged_bundle_helps_nobody(registry: Registry) -> None:
 def test_a_verdict_counts_for_its_own_domain_only(registry: Registry) -> None:
     number = registry.register(None)
     bundle = registry.version(number).bundle
-    registry.ledger.append(Entry("capacity", "verdict", "x", to_version=number, bundle=bundle, ruling="passed"))
+    registry.ledger.append(Entry("halls", "verdict", "x", to_version=number, bundle=bundle, ruling="passed"))
     with pytest.raises(Refused, match="no verdict"):
         registry.promote(number)
 

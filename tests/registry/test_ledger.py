@@ -38,7 +38,7 @@ DETAILS = st.dictionaries(
 )
 ENTRIES = st.builds(
     Entry,
-    st.sampled_from(["adclicks", "capacity"]),
+    st.sampled_from(["rooms", "halls"]),
     st.sampled_from(["verdict", "intent", "changed", "hold", "alert"]),
     TEXT,
     why=TEXT,
@@ -66,15 +66,15 @@ def sql(settings: Settings, *statements: tuple[str, tuple[Any, ...]]) -> None:
 
 def test_a_glance_tells_that_something_was_written(tmp_path: Path) -> None:
     ledger, settings = fresh(str(tmp_path))
-    ledger.append(Entry("adclicks", "alert", "me"))
+    ledger.append(Entry("rooms", "alert", "me"))
     before = ledger.mark()
     assert (ledger.head(), ledger.entries(), ledger.mark()) == (ledger.entries()[-1], ledger.entries(), before)
-    Ledger(settings).append(Entry("adclicks", "alert", "someone else"))
+    Ledger(settings).append(Entry("rooms", "alert", "someone else"))
     assert ledger.mark() != before
 
 
 def written(ledger: Ledger, count: int) -> list[Entry]:
-    return [ledger.append(Entry("adclicks", "alert", "me", f"entry {n}", details={"n": n})) for n in range(count)]
+    return [ledger.append(Entry("rooms", "alert", "me", f"entry {n}", details={"n": n})) for n in range(count)]
 
 
 @EXAMPLES
@@ -87,8 +87,8 @@ def test_what_is_appended_is_read_again_and_verifies(entries: list[Entry]) -> No
         assert [entry.digest() for entry in again] == [entry.hash for entry in told]  # a NaN is not itself
         assert ledger.verify(entry.anchor for entry in told) == len(entries)
         assert [entry.seq for entry in again] == list(range(1, len(entries) + 1))
-        mine = [entry.hash for entry in ledger.entries("capacity")]
-        assert mine == [entry.hash for entry in told if entry.domain == "capacity"]
+        mine = [entry.hash for entry in ledger.entries("halls")]
+        assert mine == [entry.hash for entry in told if entry.domain == "halls"]
 
 
 def test_a_domain_writes_what_only_it_knows_under_its_own_name_and_no_other(settings: Settings) -> None:
@@ -105,7 +105,7 @@ def test_odd_text_is_stored_in_both_databases(anywhere: Settings) -> None:
     """A reason from a command line can hold bytes that are no UTF-8; a tag can hold NUL."""
     ledger = Ledger(anywhere)
     told = ledger.append(
-        Entry("adclicks", "alert", "me\udcff", "a\0b", details={"tag": "\udcff\0", "odd": (1, {2: 3})})
+        Entry("rooms", "alert", "me\udcff", "a\0b", details={"tag": "\udcff\0", "odd": (1, {2: 3})})
     )
     assert ledger.entries() == [told]
     assert told.why == "a\N{REPLACEMENT CHARACTER}b"
@@ -240,7 +240,7 @@ def test_two_that_find_no_tables_make_them_one_after_the_other(postgres: Postgre
 
     event.listen(Engine, "before_cursor_execute", about_to)
     try:
-        Ledger(there).append(Entry("adclicks", "alert", "me"))
+        Ledger(there).append(Entry("rooms", "alert", "me"))
     finally:
         event.remove(Engine, "before_cursor_execute", about_to)
     second.join(PATIENCE)
@@ -268,12 +268,12 @@ def test_only_one_process_at_a_time_holds_a_lease(anywhere: Settings, tmp_path: 
 
 def test_a_lease_keeps_others_out_until_it_is_given_back(anywhere: Settings) -> None:
     ledger, other = Ledger(anywhere), Ledger(anywhere)
-    with ledger.lease("registry/adclicks") as lease:
-        with pytest.raises(Busy, match="changing adclicks"), other.lease("registry/adclicks", wait=0.0):
+    with ledger.lease("registry/rooms") as lease:
+        with pytest.raises(Busy, match="changing rooms"), other.lease("registry/rooms", wait=0.0):
             pass
-        with other.lease("registry/capacity", wait=0.0):
+        with other.lease("registry/halls", wait=0.0):
             ledger.renew(lease)
-    with other.lease("registry/adclicks", wait=0.0) as next_one:
+    with other.lease("registry/rooms", wait=0.0) as next_one:
         assert next_one.token > lease.token
 
 
@@ -291,10 +291,10 @@ def test_a_lease_that_ran_out_passes_to_the_next_and_its_holder_is_fenced(anywhe
         with other.lease("one", wait=PATIENCE) as held:  # waits only until the first has run out
             assert held.token == lost.token + 1
             with pytest.raises(Fenced):
-                ledger.append(Entry("adclicks", "changed", "late", to_version=1), lost)
+                ledger.append(Entry("rooms", "changed", "late", to_version=1), lost)
             with pytest.raises(Fenced):
                 ledger.renew(lost)
-            other.append(Entry("adclicks", "alert", "in time"), held)
+            other.append(Entry("rooms", "alert", "in time"), held)
         with pytest.raises(Fenced):  # given back by the next is not given back to the one before
             ledger.renew(lost)
     assert [entry.who for entry in ledger.entries()] == ["in time"]
@@ -314,7 +314,7 @@ def test_a_lease_that_nobody_took_over_is_still_its_holders(anywhere: Settings) 
     """Too slow is no fault as long as nobody else has begun."""
     ledger = Ledger(anywhere)
     with ledger.lease("one", seconds=0.0) as lease:
-        ledger.append(Entry("adclicks", "alert", "me"), lease)
+        ledger.append(Entry("rooms", "alert", "me"), lease)
         ledger.renew(lease)
         with pytest.raises(Busy), Ledger(anywhere).lease("one", wait=0.0):
             pass
@@ -322,7 +322,7 @@ def test_a_lease_that_nobody_took_over_is_still_its_holders(anywhere: Settings) 
 
 def test_a_lease_of_nobody_is_fenced(anywhere: Settings) -> None:
     with pytest.raises(Fenced):
-        Ledger(anywhere).append(Entry("adclicks", "alert", "me"), Lease("never given out", 1))
+        Ledger(anywhere).append(Entry("rooms", "alert", "me"), Lease("never given out", 1))
 
 
 def test_a_lease_renewed_while_another_asks_stays(postgres: Postgres, settings: Settings) -> None:
@@ -340,7 +340,7 @@ def test_a_lease_renewed_while_another_asks_stays(postgres: Postgres, settings: 
 
         with pytest.raises(Busy), asker.lease("one", wait=0.0):
             pass
-        holder.append(Entry("adclicks", "alert", "me"), lease)
+        holder.append(Entry("rooms", "alert", "me"), lease)
 
 
 def test_a_holder_stopped_past_its_lease_finds_itself_fenced(anywhere: Settings) -> None:
@@ -349,11 +349,11 @@ def test_a_holder_stopped_past_its_lease_finds_itself_fenced(anywhere: Settings)
     os.kill(process.pid, signal.SIGSTOP)
     try:
         until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
-        with Ledger(anywhere).lease("registry/adclicks", wait=PATIENCE) as lease:
+        with Ledger(anywhere).lease("registry/rooms", wait=PATIENCE) as lease:
             os.kill(process.pid, signal.SIGCONT)
             pipe.send("go on")
             assert pipe.recv() == ["Fenced", "Fenced"]
-            Ledger(anywhere).append(Entry("adclicks", "alert", "the next"), lease)
+            Ledger(anywhere).append(Entry("rooms", "alert", "the next"), lease)
     finally:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
@@ -383,7 +383,7 @@ def test_postgresql_is_reached_by_whatever_driver_the_address_names(
     postgres: Postgres, settings: Settings, driver: str
 ) -> None:
     ledger = Ledger(replace(settings, ledger=postgres.url(postgres.database(), driver)))
-    assert ledger.append(Entry("adclicks", "alert", "me")).seq == 1
+    assert ledger.append(Entry("rooms", "alert", "me")).seq == 1
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://me@127.0.0.1/ledger"])
@@ -403,7 +403,7 @@ def test_an_entry_is_the_same_hash_for_anyone_who_computes_it(settings: Settings
     """The hash is SHA-256 of the entry as canonical JSON: an auditor needs no code of ours."""
     import hashlib
 
-    entry = Ledger(settings).append(Entry("adclicks", "alert", "me", "why", details={"b": 1, "a": None}))
+    entry = Ledger(settings).append(Entry("rooms", "alert", "me", "why", details={"b": 1, "a": None}))
     told = dict(vars(entry)) | {"hash": ""}
     canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
     assert entry.hash == hashlib.sha256(canonical.encode()).hexdigest()

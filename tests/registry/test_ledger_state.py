@@ -15,7 +15,7 @@ BUNDLES = ("a" * 64, "b" * 64)
 
 
 def entry(what: str, version: int | None = None, *, bundle: str = "", ruling: str = "", **details: object) -> Entry:
-    return Entry("adclicks", what, "me", to_version=version, bundle=bundle, ruling=ruling, details=details)  # type: ignore[arg-type]
+    return Entry("rooms", what, "me", to_version=version, bundle=bundle, ruling=ruling, details=details)  # type: ignore[arg-type]
 
 
 def window(starts: datetime | None, ends: datetime | None) -> Entry:

@@ -275,7 +275,7 @@ def test_a_change_to_what_is_gone_or_may_not_serve_is_given_up(registry: Registr
 def test_a_registrar_that_goes_on_looking_writes_nothing_more(registry: Registry) -> None:
     """No write in answer to its own write, no question to the versions where nothing has changed."""
     registry.line(3)
-    runs = Registrar(registry.settings, [DOMAIN, "capacity"])
+    runs = Registrar(registry.settings, [DOMAIN, "halls"])
     registry.stage(1)
     assert [entry.what for entry in runs.look()] == ["changed"]
     runs.look()

@@ -3,10 +3,10 @@
 import pytest
 
 from ..rooms import make_bundle
-from ..served import Kind, client, registry, serve, settings
+from ..served import Kind, client, registry, serve
 from ..toy import ROOMS
 
-__all__ = ["client", "registry", "serve", "settings"]
+__all__ = ["client", "registry", "serve"]
 
 
 @pytest.fixture

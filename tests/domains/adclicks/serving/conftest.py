@@ -4,10 +4,10 @@ import pytest
 
 from headgate.domain import get_domain
 
-from ....served import Kind, client, registry, serve, settings
+from ....served import Kind, client, registry, serve
 from ..tiny import make_bundle
 
-__all__ = ["client", "registry", "serve", "settings"]
+__all__ = ["client", "registry", "serve"]
 
 
 @pytest.fixture
