@@ -15,11 +15,6 @@ def ok(body: bytes = b"{}", status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def decided() -> bytes:
-    """An answer as Headgate gives it."""
-    return ok(b'{"click_id":"c","invalid":false,"slice":"s","version":1,"decision_id":"d"}')
-
-
 @dataclass
 class Queue:
     """One who serves so many a second and no more, first come first served, by the clock and not by work."""

@@ -99,7 +99,7 @@ def test_refused_requests_are_an_error_with_advice(address: str, tmp_path: Path)
 def test_where_nothing_listens_it_says_what_to_start(tmp_path: Path):
     done = invoke("--target", "http://127.0.0.1:9", "--out", str(tmp_path))
     assert isinstance(done.exception, HeadgateError)
-    assert "headgate serve adclicks" in str(done.exception)
+    assert "start it with `headgate serve`" in str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_ctrl_c_ends_it_with_what_there_is():
 
 
 def test_where_nothing_listens_it_says_what_to_start():
-    with pytest.raises(HeadgateError, match="start it with `headgate serve adclicks`"):
+    with pytest.raises(HeadgateError, match="start it with `headgate serve`"):
         asked("http://127.0.0.1:9", np.zeros(1))
 
 

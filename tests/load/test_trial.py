@@ -2,20 +2,35 @@
 
 import re
 import time
+from dataclasses import dataclass
 
 import pytest
 
-from headgate.contract.requests import Target
-from headgate.domain import get_domain
+from headgate.contract.requests import Requests, Target
 from headgate.errors import HeadgateError
 from headgate.load.limit import Over, search
 from headgate.load.objective import Objective
 from headgate.load.trial import Trial
 
+from ..rooms import DECIDE
 from .servers import Queue, answering, ok
 
-REQUESTS = get_domain("adclicks").requests
-assert REQUESTS is not None
+
+@dataclass(frozen=True)
+class Readings:
+    """Whoever posts readings; all say the same."""
+
+    n: int
+    target: Target
+    batch: int | None = None
+    seed: int = 0
+    tag: str = ""
+
+    def request(self, number: int, wall: float) -> bytes:
+        return self.target.whole(b'{"room": "a", "degrees": 20.0, "guest": "%s%d"}' % (self.tag.encode(), number))
+
+
+REQUESTS = Requests(DECIDE, "readings", Readings, decided=b'"decision_id":', by_default=b'"pending":true')
 
 #: Wide of the pauses of this machine.
 AIM = Objective("p90", 0.9, 0.15)

@@ -120,9 +120,7 @@ def test_the_data_behind_a_version_can_be_checked_out_of_a_restored_folder(place
     work = datasets.work_folder(here, DOMAIN) / "snapshot"
     work.mkdir(parents=True)
     (work / "clicks.csv").write_text("click_id\n1\n")
-    write_json(
-        here.datasets / "dvc.yaml", {"stages": {"snapshot": {"cmd": "true", "outs": ["work/rooms/snapshot"]}}}
-    )
+    write_json(here.datasets / "dvc.yaml", {"stages": {"snapshot": {"cmd": "true", "outs": ["work/rooms/snapshot"]}}})
     (here.datasets / ".dvc").mkdir()
     (here.datasets / ".dvc" / "config").write_text(datasets._config(here))
     datasets._dvc(here.datasets, "commit", "--force", "snapshot")

@@ -104,9 +104,7 @@ def test_a_domain_writes_what_only_it_knows_under_its_own_name_and_no_other(sett
 def test_odd_text_is_stored_in_both_databases(anywhere: Settings) -> None:
     """A reason from a command line can hold bytes that are no UTF-8; a tag can hold NUL."""
     ledger = Ledger(anywhere)
-    told = ledger.append(
-        Entry("rooms", "alert", "me\udcff", "a\0b", details={"tag": "\udcff\0", "odd": (1, {2: 3})})
-    )
+    told = ledger.append(Entry("rooms", "alert", "me\udcff", "a\0b", details={"tag": "\udcff\0", "odd": (1, {2: 3})}))
     assert ledger.entries() == [told]
     assert told.why == "a\N{REPLACEMENT CHARACTER}b"
     assert told.details["odd"] == [1, {"2": 3}]

@@ -240,7 +240,7 @@ class _Generator:
         except OSError as error:
             raise HeadgateError(
                 f"Nothing answers at http://{host}:{port} ({error.strerror or type(error).__name__}): start it with "
-                "`headgate serve adclicks`, or name where it is with --target."
+                "`headgate serve`, or name where it is with --target."
             ) from error
 
     async def _open(self) -> "_Connection":

@@ -18,7 +18,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 ADVICE = {
     "HTTP 401": "Name a token with the scope `decide` by --token or HEADGATE_TOKEN.",
     "HTTP 403": "The token lacks the scope `decide`.",
-    "HTTP 404": "That is no `headgate serve adclicks`: look at --target.",
+    "HTTP 404": "Headgate does not serve this domain there: look at --target.",
     "HTTP 429": "The server limits the rate of this client: raise its limit, or ask for less.",
     "HTTP 503": "The server has no version loaded: its /readyz says why.",
 }
@@ -31,7 +31,7 @@ class Report:
     target: str
     shape: str
     seed: int
-    clicks_a_request: int
+    events_a_request: int
     requests: int  # that fell due
     answered: int  # with a 2xx
     failed: int
@@ -51,7 +51,7 @@ class Report:
 
     def words(self) -> str:
         """A short page."""
-        what = "requests" if self.clicks_a_request == 1 else f"requests of {self.clicks_a_request} clicks"
+        what = "requests" if self.events_a_request == 1 else f"requests of {self.events_a_request} events"
         names = list(QUANTILES)
         lines = [
             f"{self.requests:,} {what} in {self.seconds:.1f} s at {self.target}, shape {self.shape}, Poisson arrivals"
@@ -104,7 +104,7 @@ def report(
         target=target.address + target.path,
         shape=f"{schedule.shape} {schedule.rate:g}/s",
         seed=seed,
-        clicks_a_request=batch or 1,
+        events_a_request=batch or 1,
         requests=due,
         answered=answered,
         failed=measured.failed,
