@@ -5,19 +5,24 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
+from headgate.contract.limits import QUICK
 from headgate.decisions import latency
 from headgate.decisions.latency import Counted, Latency, counted
-from headgate.serving.metrics import REQUESTS
 from headgate.settings import Settings, load
 
+from ..toy import ROOMS
+
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+#: What the rooms are given: a request that takes longer than 25 ms is slow.
+SLOW = ROOMS.limits.runtime.slow_seconds
 
 
 def _text(*seconds: float, path: str = "/v1/rooms/decisions") -> str:
     """What an endpoint tells after requests that took so long."""
     registry = CollectorRegistry()
-    buckets = REQUESTS._upper_bounds  # those of the real one
-    histogram = Histogram("headgate_request_seconds", "…", ["path", "status"], buckets=buckets, registry=registry)
+    histogram = Histogram("headgate_request_seconds", "…", ["path", "status"], buckets=QUICK, registry=registry)
     for value in seconds:
         histogram.labels(path, 200).observe(value)
     return generate_latest(registry).decode()
@@ -32,7 +37,7 @@ def here(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def look(here: Settings, monkeypatch: pytest.MonkeyPatch):
     """Look at an endpoint that tells the given text."""
-    watched = Latency(here, "rooms")
+    watched = Latency(here, ROOMS)
 
     def once(text: str):
         class Answer:
@@ -50,8 +55,18 @@ def look(here: Settings, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_only_the_domains_own_requests_count() -> None:
-    assert counted(_text(*[0.001] * 8, 0.1, 2.0), "rooms") == Counted(10, 2)
-    assert counted(_text(0.1, path="/metrics"), "rooms") == Counted(0, 0)
+    assert counted(_text(*[0.001] * 8, 0.1, 2.0), "rooms", SLOW) == Counted(10, 2)
+    assert counted(_text(0.1, path="/metrics"), "rooms", SLOW) == Counted(0, 0)
+
+
+def test_what_is_slow_says_the_domain() -> None:
+    """An image that takes 40 ms may be quick where a row of numbers is not."""
+    text = _text(*[0.04] * 10)
+    assert [counted(text, "rooms", seconds).slow for seconds in (0.025, 0.05)] == [10, 0]
+
+
+def test_an_endpoint_that_cannot_tell_them_apart_tells_nothing() -> None:
+    assert counted(_text(*[0.04] * 10), "rooms", 0.03) == Counted(0, 0)
 
 
 def test_too_many_slow_requests_since_the_last_look_are_told(look) -> None:
@@ -73,4 +88,4 @@ def test_an_endpoint_that_was_started_anew_counts_from_nothing(look) -> None:
 
 
 def test_where_no_endpoint_is_up_there_is_nothing_to_tell(here: Settings) -> None:
-    assert Latency(here, "rooms").look(NOW) == []
+    assert Latency(here, ROOMS).look(NOW) == []

@@ -11,7 +11,7 @@ from headgate.decisions.compaction import compact
 from headgate.decisions.latency import Latency
 from headgate.decisions.reading import find, listed, parts, read_part
 from headgate.decisions.recorder import Segments
-from headgate.domain import live_of
+from headgate.domain import get_domain, live_of
 from headgate.domains.adclicks.data import raw
 from headgate.domains.adclicks.serving.warming import logged
 from headgate.domains.capacity.companions.robots import counted
@@ -65,7 +65,7 @@ def test_slow_requests_of_a_game_day_are_no_alert(settings: Settings, monkeypatc
     monkeypatch.setattr(latency, "counted", lambda *_: latency.Counted(n := next(requests), n / 2))
     answer = type("Answer", (), {"text": "", "raise_for_status": lambda self: self})
     monkeypatch.setattr(latency.httpx, "get", lambda *_, **__: answer())
-    looks = Latency(settings, "adclicks", since=NOON)
+    looks = Latency(settings, get_domain("adclicks"), since=NOON)
     assert looks.look(NOON) == []
     told = {"start": (NOON + MINUTE).isoformat(), "end": (NOON + 2 * MINUTE).isoformat()}
     gameday.write_json(settings.home / gameday.FILE, told)

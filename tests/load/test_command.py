@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from headgate.cli import app
 from headgate.errors import HeadgateError, UsageError
-from headgate.serving.metrics import Timed
+from headgate.serving.metrics import Timed, request_times
 
 PATH = "/v1/adclicks/decisions"
 RUN = ["load", "adclicks", "--rate", "200", "--seconds", "0.5"]
@@ -38,7 +38,7 @@ def address() -> Iterator[str]:
         return Response(generate_latest())
 
     routes = [Route(PATH, decide, methods=["POST"]), Route("/metrics", metrics)]
-    timed = Middleware(Timed, {route.endpoint: route.path for route in routes})
+    timed = Middleware(Timed, {route.endpoint: route.path for route in routes}, request_times([]))
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes, middleware=[timed]), log_config=None))

@@ -8,11 +8,9 @@ import httpx
 
 from headgate.decisions import gameday
 from headgate.decisions.alerts import Alert
+from headgate.domain import Domain
 from headgate.servers import authorization, running
 from headgate.settings import Settings
-
-#: A request that takes longer is slow, in seconds: one of the histogram's buckets.
-SLOW = 0.025
 
 #: More of the requests than this may not be slow, and fewer requests than this tell nothing.
 SHARE, LEAST = 0.01, 500
@@ -34,7 +32,7 @@ class Latency:
     """Looks at the endpoint of one domain, and remembers what it had counted."""
 
     settings: Settings
-    domain: str
+    domain: Domain
     last: Counted = field(default_factory=Counted)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))  # when `last` was counted
 
@@ -48,7 +46,8 @@ class Latency:
             text = answer.raise_for_status().text
         except httpx.HTTPError:
             return []
-        seen = counted(text, self.domain)
+        slow_seconds = self.domain.limits.runtime.slow_seconds
+        seen = counted(text, self.domain.name, slow_seconds)
         if seen.requests < self.last.requests:  # it was started anew
             self.last = Counted()
         requests, slow = seen.requests - self.last.requests, seen.slow - self.last.slow
@@ -60,17 +59,21 @@ class Latency:
             return []
         day = now.date()
         words = (
-            f"{slow:,.0f} of {requests:,.0f} requests took longer than {1000 * SLOW:g} ms; {SHARE:.0%} may. Look at "
-            "the load of the machine, and at /metrics."
+            f"{slow:,.0f} of {requests:,.0f} requests took longer than {1000 * slow_seconds:g} ms; {SHARE:.0%} may. "
+            "Look at the load of the machine, and at /metrics."
         )
-        return [Alert(self.domain, "latency", f"latency:{day}", words, {"requests": requests, "slow": slow})]
+        return [Alert(self.domain.name, "latency", f"latency:{day}", words, {"requests": requests, "slow": slow})]
 
 
-def counted(text: str, domain: str) -> Counted:
-    """The requests below ``/v1/DOMAIN/`` in Prometheus's `text`."""
+def counted(text: str, domain: str, slow_seconds: float) -> Counted:
+    """The requests below ``/v1/DOMAIN/`` in Prometheus's `text`, and those that took longer than `slow_seconds`.
+
+    None where that is no bound of the histogram: an endpoint that was started under other limits cannot tell.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
-    requests = quick = 0.0
+    requests, quick = 0.0, 0.0
+    told = False  # whether requests as slow as that are told apart
     for family in text_string_to_metric_families(text):
         if family.name != "headgate_request_seconds":
             continue
@@ -79,9 +82,10 @@ def counted(text: str, domain: str) -> Counted:
                 continue
             if sample.name.endswith("_count"):
                 requests += sample.value
-            elif sample.name.endswith("_bucket") and float(sample.labels["le"]) == SLOW:
+            elif sample.name.endswith("_bucket") and float(sample.labels["le"]) == slow_seconds:
                 quick += sample.value
-    return Counted(requests, requests - quick)
+                told = True
+    return Counted(requests, requests - quick) if told else Counted()
 
 
 def _of(labels: Mapping[str, str], domain: str) -> bool:

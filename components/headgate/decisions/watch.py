@@ -75,7 +75,7 @@ class Watcher:
         self._ledger = Ledger(settings)
         self._folder = settings.home / "watch" / domain.name
         self._state = State.load(self._folder)
-        self._latency = Latency(settings, domain.name)
+        self._latency = Latency(settings, domain)
         self._loaded: tuple[int, Redecider] | None = None  # the version before
         self._as_of: tuple[int, datetime | None] | None = None  # of the champion's data
 

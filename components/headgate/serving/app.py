@@ -120,7 +120,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     app = Starlette(
         routes=[*routes, Mount(PREFIX, people)],
         middleware=[
-            Middleware(metrics.Timed, paths),
+            Middleware(metrics.Timed, paths, metrics.request_times(domains)),
             Middleware(Guard, documented, keys, required=required, rate=rate, beyond=PREFIX),
         ],
         exception_handlers={

@@ -1,17 +1,21 @@
 """What Prometheus sees of a serving process, and the middleware that times its requests."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from psutil import pid_exists
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headgate.contract.limits import QUICK
 from headgate.telemetry import Children
+
+if TYPE_CHECKING:
+    from headgate.domain import Domain
 
 DECISIONS = Counter("headgate_decisions", "Decisions answered.", ["domain", "slice", "outcome"])
 VERSION = Gauge("headgate_champion_version", "The version that decides.", ["domain"], multiprocess_mode="livemin")
@@ -36,15 +40,24 @@ OWED = Gauge("headgate_counters_owed", "Events that are not counted yet.", ["dom
 LOOKUPS_AWAY = Gauge(
     "headgate_lookups_away", "1 while the lookups' database is away; requests go on.", multiprocess_mode="livemax"
 )
-REQUESTS = Histogram(
-    "headgate_request_seconds",
-    "Time from the request's head to the answer's last byte.",
-    ["path", "status"],
-    buckets=(
-        *(0.0001, 0.0002, 0.0003, 0.0004, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.004, 0.005),
-        *(0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
-    ),
-)
+_request_times: Histogram | None = None  # of the app that was built last
+
+
+def request_times(domains: "Sequence[Domain]") -> Histogram:
+    """The histogram of request times by path and status, with the bounds that any of the served `domains` asks for.
+
+    It takes the place of the one of an app that was built before in this process: Prometheus knows a name once.
+    """
+    global _request_times
+    if _request_times is not None:
+        REGISTRY.unregister(_request_times)
+    _request_times = Histogram(
+        "headgate_request_seconds",
+        "Time from the request's head to the answer's last byte.",
+        ["path", "status"],
+        buckets=sorted({bound for domain in domains for bound in domain.limits.runtime.histogram} or QUICK),
+    )
+    return _request_times
 
 
 def text() -> bytes:
@@ -61,12 +74,12 @@ def text() -> bytes:
 
 
 class Timed:
-    """ASGI middleware that observes `REQUESTS`. A path that no route knows is counted as "unknown"."""
+    """ASGI middleware that observes request times. A path that no route knows is counted as "unknown"."""
 
-    def __init__(self, app: ASGIApp, paths: Mapping[Any, str]) -> None:
-        """Wrap `app`; `paths` leads from an endpoint's function to its path."""
+    def __init__(self, app: ASGIApp, paths: Mapping[Any, str], times: Histogram) -> None:
+        """Wrap `app`; `paths` leads from an endpoint's function to its path, `times` is of `request_times`."""
         self._app, self._paths = app, paths
-        self._observed = Children(REQUESTS)
+        self._observed = Children(times)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and note its status and how long it took."""
