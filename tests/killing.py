@@ -222,6 +222,7 @@ def _server() -> Any:
 def _main() -> None:
     import runpy
 
+    sys.path.append(str(ROOT))  # for programs among the tests
     n, kinds, after, module = int(sys.argv[1]), sys.argv[2].split(","), *sys.argv[3:5]
     written = arm(n, kinds, after)
     sys.argv = [module, *sys.argv[5:]]
