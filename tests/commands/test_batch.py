@@ -82,7 +82,7 @@ def warm(headgate: Headgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("warm")
 def test_live_decisions_are_scored_by_what_is_known_of_them(headgate: Headgate) -> None:
-    since, until = START.isoformat(), (START + timedelta(days=1)).isoformat()
+    since, until = START.isoformat(), (START + timedelta(days=2)).isoformat()
     said = headgate("evaluate", "rooms", "--on", "log", "--from", since, "--to", until, "--json")
     assert (said.code, said.err) == (0, "")
     card = json.loads(said.out)
@@ -93,7 +93,7 @@ def test_live_decisions_are_scored_by_what_is_known_of_them(headgate: Headgate) 
     assert found["disturbed"]["low"] < 0.25 < found["disturbed"]["high"]
     assert {line["model"] for line in card["scorecard"]} == {"live"}
     words = headgate("evaluate", "rooms", "--on", "log", "--from", since, "--to", until).out
-    assert words.startswith("rooms as it was decided from 2026-01-05T00:00+00:00 to 2026-01-06T00:00+00:00: 400")
+    assert words.startswith("rooms as it was decided from 2026-01-05T00:00+00:00 to 2026-01-07T00:00+00:00: 400")
     assert "disturbed            0.2500" in words
 
 

@@ -3,10 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from headgate import cli
+from headgate import domain as contract
 from headgate.domain import NAMES
 
+from ..toy import ROOMS
 from .said import Headgate
 
 #: What takes seconds to import.
@@ -15,7 +20,10 @@ HEAVY = "torch mlflow lightning prefect great_expectations polars numpy pandas l
 #: The help of every command but those whose options a domain makes.
 SCRIPT = f"""
 import resource, sys
+import pytest
+
 from headgate import cli
+from headgate import domain as contract
 def call(*command):
     sys.argv = ["headgate", *command, "--help"]
     try:
@@ -62,3 +70,17 @@ def test_the_help_of_a_domain_shows_its_own_commands(headgate: Headgate) -> None
     shown = headgate("capacity", "--help").out
     assert all(f" {name} " in shown for name in ("forecast", "calendar", "mask", "orders", "gameday"))
     assert headgate("capacity", "retrain").code == 2
+
+
+def test_a_domain_without_commands_of_its_own_says_so(headgate: Headgate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "get_domain", lambda name: ROOMS)
+    said = headgate("capacity", "forecast")
+    assert (said.code, said.sentence.partition(":")[0]) == (2, "capacity has no commands of its own")
+
+
+def test_a_domain_without_foreign_formats_says_so(
+    headgate: Headgate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(contract, "get_domain", lambda name: ROOMS)
+    said = headgate("import", "capacity", "x.csv", "--out", tmp_path / "out")
+    assert (said.code, said.sentence.partition(":")[0]) == (2, "rooms takes no foreign files")
