@@ -16,8 +16,8 @@ from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.pages import live
 from headgate.settings import Settings
 
-from ..serving import real
-from .browsers import SIZES, Visit, chromium, served
+from ....console.browsers import SIZES, Visit, chromium, served
+from ....serving import real
 from .conftest import CAPACITY, HOME, SALE, WINDOW
 
 FORECAST = f"/console/capacity/forecast?{urlencode(WINDOW)}"
