@@ -39,13 +39,13 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
 
 from .. import killing
-from ..registry.conftest import Registry, registry, settings
+from ..registry.conftest import Registry, registry
 from ..toy import ROOMS
 from .bundles import make_bundle, register
 from .made import LOG, SLICES, make_log, make_rows, write_part
 from .replaying import END, START, Loaded, again, load, passed
 
-__all__ = ["registry", "settings"]
+__all__ = ["registry"]
 
 #: Versions by number: how many degrees off is too cold or too hot to each.
 WIDTHS = {1: 8.0, 2: 5.0, 3: 2.0}
@@ -441,7 +441,7 @@ def test_killed_at_any_write_and_run_again_is_as_never_killed(
 
 
 def delivered(out: Path) -> dict[str, bytes]:
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.parquet")}
 
 
 def test_a_copy_goes_to_a_folder_and_what_is_there_is_not_copied_again(
@@ -539,7 +539,7 @@ def served(registry: Registry) -> Registry:
 def test_the_command_answers_in_words_and_in_json(served: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     here = served.settings
     make_log(here, 100)
-    monkeypatch.setattr(commands, "get_domain", lambda name: rebuilding(ROOMS))
+    monkeypatch.setattr("headgate.domain.get_domain", lambda name: rebuilding(ROOMS))
     app = typer.Typer()
     app.command()(commands.replay)
     asked = ["rooms", "--from", "2026-01-05", "--to", "2026-01-05T12:00", "--with", "champion"]

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,11 @@ from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.versions import Version
 from headgate.settings import Settings
 
+from ..toy import ROOMS
 from .made import make_log
+
+#: The toy, its log kept until somebody says otherwise.
+FOR_EVER = replace(ROOMS, live=replace(ROOMS.logs, log=replace(ROOMS.logs.log, days=None)))
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 LONG_AGO = time.time() - 400 * 86_400
@@ -30,7 +34,7 @@ LONG_AGO = time.time() - 400 * 86_400
 
 def days_of_log(settings: Settings) -> list[int]:
     """How old the days are that the log still has, oldest first."""
-    there = sorted(path.name for path in log_folder(settings, "adclicks").glob("????-??-??"))
+    there = sorted(path.name for path in log_folder(settings, "rooms").glob("????-??-??"))
     return [(TODAY - datetime.fromisoformat(name).replace(tzinfo=UTC)).days for name in there]
 
 
@@ -41,32 +45,37 @@ def log_days(settings: Settings, *ages: int) -> None:
 
 def test_days_beyond_the_limit_go_and_a_dry_run_only_says_so(settings: Settings) -> None:
     log_days(settings, 100, 91, 90, 1, 0)
-    dry = collect(settings, "adclicks", keep_days=90, dry_run=True)
+    dry = collect(settings, [FOR_EVER], everything=False, keep_days=90, dry_run=True)
     assert days_of_log(settings) == [100, 91, 90, 1, 0]
-    done = collect(settings, "adclicks", keep_days=90)
+    done = collect(settings, [FOR_EVER], everything=False, keep_days=90)
     assert [item.name for item in done.items] == [item.name for item in dry.items]
     assert days_of_log(settings) == [90, 1, 0]
     assert f"{TODAY - timedelta(days=100):%Y-%m-%d}: older than 90 days" in dry.words()
     assert dry.words().endswith("would go.")
     assert done.size == sum(item.size for item in dry.items) > 0
-    assert collect(settings, "adclicks", keep_days=90).items == ()
+    assert collect(settings, [FOR_EVER], everything=False, keep_days=90).items == ()
 
 
 def test_of_a_log_that_is_too_large_the_oldest_days_go_and_never_today(settings: Settings) -> None:
     log_days(settings, 3, 2, 1, 0)
-    one = collect(settings, "adclicks", keep_days=1, dry_run=True).items[0].size
-    collect(settings, "adclicks", keep_days=90, keep_bytes=int(2.5 * one))
+    one = collect(settings, [FOR_EVER], everything=False, keep_days=1, dry_run=True).items[0].size
+    collect(settings, [FOR_EVER], everything=False, keep_days=90, keep_bytes=int(2.5 * one))
     assert days_of_log(settings) == [1, 0]
-    collect(settings, "adclicks", keep_days=90, keep_bytes=0)
+    collect(settings, [FOR_EVER], everything=False, keep_days=90, keep_bytes=0)
     assert days_of_log(settings) == [0]
 
 
 def test_another_domains_log_stays(settings: Settings) -> None:
     log_days(settings, 100)
-    collect(settings, "capacity", keep_days=1)
+    collect(settings, [replace(ROOMS, name="cellars")], everything=False, keep_days=1)
     assert days_of_log(settings) == [100]
-    with pytest.raises(UsageError, match="no domain"):
-        collect(settings, "adclick", keep_days=1)
+
+
+def test_a_log_whose_domain_keeps_fewer_days_goes_sooner(settings: Settings) -> None:
+    log_days(settings, 9, 8, 7, 0)
+    brief = replace(ROOMS, live=replace(ROOMS.logs, log=replace(ROOMS.logs.log, days=7)))
+    collect(settings, [brief], everything=False, keep_days=90)
+    assert days_of_log(settings) == [7, 0]
 
 
 @dataclass
@@ -82,12 +91,12 @@ class World:
         """Version `number`; it shares a file of data with version `shares`."""
         folder = self.settings.bundles / f"bundle{number}"
         folder.mkdir(parents=True)
-        write_json(folder / "bundle.json", {"domain": "adclicks"})
+        write_json(folder / "bundle.json", {"domain": "rooms"})
         old(folder)
         files = [self.put(f"{number:032x}"), self.put(f"{shares or number:031x}f")]
         self.put(f"{number:031x}d.dir", json.dumps([{"md5": one, "relpath": one} for one in files]))
         self.versions[number] = Version(
-            domain="adclicks",
+            domain="rooms",
             number=number,
             bundle=f"bundle{number}",
             run_id=f"run{number}",
@@ -108,7 +117,7 @@ class World:
         return name
 
     def lock(self, number: int) -> dict[str, Any]:
-        return {"stages": {"snapshot@adclicks": {"outs": [{"md5": f"{number:031x}d.dir"}]}}}
+        return {"stages": {"snapshot@rooms": {"outs": [{"md5": f"{number:031x}d.dir"}]}}}
 
     @property
     def bundles(self) -> set[int]:
@@ -139,11 +148,13 @@ def old(path: Path) -> None:
 def world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(settings, {})
     monkeypatch.setattr(retention.versions, "exist", lambda settings: True)
-    monkeypatch.setattr(retention.versions, "client", lambda settings: SimpleNamespace())
+    monkeypatch.setattr(
+        retention.versions, "client", lambda settings: SimpleNamespace(get_experiment_by_name=lambda _: None)
+    )
     monkeypatch.setattr(
         retention.versions,
         "all_versions",
-        lambda registry, domain: list(world.versions.values()) if domain == "adclicks" else [],
+        lambda registry, domain: list(world.versions.values()) if domain == "rooms" else [],
     )
     monkeypatch.setattr(retention.objects, "recorded", lambda registry, run: world.lock(int(run.removeprefix("run"))))
     return world
@@ -159,7 +170,7 @@ def entry(settings: Settings, what: Any, version: int, *, days_ago: int, monkeyp
             return cls.fromtimestamp(time.time() - days_ago * 86_400, tz)
 
     monkeypatch.setattr(ledger, "datetime", Then)
-    Ledger(settings).append(Entry("adclicks", what, "a test", to_version=version))
+    Ledger(settings).append(Entry("rooms", what, "a test", to_version=version))
     monkeypatch.setattr(ledger, "datetime", datetime)
 
 
@@ -187,19 +198,19 @@ def test_what_ledger_or_alias_refer_to_stays_bundle_and_data(world: World, monke
     (settings.datasets / "dvc.lock").write_text(yaml.safe_dump(world.lock(9)))
     write_json(settings.home / "serving" / "adclicks.json", {"version": 10, "bundle": "bundle10"})
 
-    dry = collect(settings, "all", keep_days=90, dry_run=True)
+    dry = collect(settings, [FOR_EVER], everything=True, keep_days=90, dry_run=True)
     assert (world.bundles, world.data) == (set(range(1, 11)), set(range(1, 11)))
     assert {item.kind for item in dry.items} == {"bundle", "data"}
 
-    collect(settings, "all", keep_days=90)
+    collect(settings, [FOR_EVER], everything=True, keep_days=90)
     assert world.bundles == {2, 3, 4, 5, 7, 8, 10}
     assert world.data == {2, 3, 4, 5, 7, 8, 9}
     store = settings.home / "dvc/cache/files/md5"
     assert (store / "00" / f"{1:031x}f"[2:]).is_file(), "version 4 shares it"
     assert not (store / "00" / f"{1:032x}"[2:]).is_file()
-    assert collect(settings, "all", keep_days=90).items == ()
+    assert collect(settings, [FOR_EVER], everything=True, keep_days=90).items == ()
 
-    collect(settings, "all", keep_days=5)
+    collect(settings, [FOR_EVER], everything=True, keep_days=5)
     assert world.bundles == {2, 3, 4, 7, 8, 10}
     assert 5 not in world.data
 
@@ -207,12 +218,12 @@ def test_what_ledger_or_alias_refer_to_stays_bundle_and_data(world: World, monke
 def test_data_goes_only_with_all_and_what_is_young_stays(world: World) -> None:
     world.add(1)
     world.put("ab" * 16)
-    collect(world.settings, "adclicks", keep_days=90)
+    collect(world.settings, [FOR_EVER], everything=False, keep_days=90)
     assert (world.bundles, world.data) == (set(), {1})
     fresh = world.settings.home / "dvc/cache/files/md5/cd" / ("cd" * 15)
     fresh.parent.mkdir()
     fresh.write_text("of a run that is under way")
-    collect(world.settings, "all", keep_days=90)
+    collect(world.settings, [FOR_EVER], everything=True, keep_days=90)
     assert fresh.is_file()
     assert world.data == set()
 
@@ -227,7 +238,7 @@ def test_where_nobody_can_say_what_is_needed_nothing_goes(world: World, monkeypa
 
     monkeypatch.setattr(retention.objects, "recorded", away)
     with pytest.raises(HeadgateError, match="cannot be read"):
-        collect(world.settings, "all", keep_days=1)
+        collect(world.settings, [FOR_EVER], everything=True, keep_days=1)
     assert (world.bundles, world.data, days_of_log(world.settings)) == ({1, 2}, {1, 2}, [100])
 
 
@@ -237,16 +248,16 @@ def test_a_store_that_lacks_what_a_version_needs_is_left_alone(world: World) -> 
     name = f"{2:031x}d.dir"
     (world.settings.home / "dvc/cache/files/md5" / name[:2] / name[2:]).unlink()
     with pytest.raises(HeadgateError, match="lacks"):
-        collect(world.settings, "all", keep_days=1)
+        collect(world.settings, [FOR_EVER], everything=True, keep_days=1)
     assert world.bundles == {1, 2}
 
 
 def test_without_a_registry_only_the_log_is_looked_at(settings: Settings) -> None:
     folder = settings.bundles / "bundle1"
     folder.mkdir(parents=True)
-    write_json(folder / "bundle.json", {"domain": "adclicks"})
+    write_json(folder / "bundle.json", {"domain": "rooms"})
     old(folder)
-    assert collect(settings, "all", keep_days=1).items == ()
+    assert collect(settings, [FOR_EVER], everything=True, keep_days=1).items == ()
     assert not (settings.home / "ledger.db").exists()
 
 
