@@ -34,7 +34,7 @@ from headgate.domains.adclicks.simulated.world import World
 from headgate.domains.adclicks.stages import calibrate, evaluate, train
 from headgate.domains.adclicks.stages.expectations import LOW_HOUR
 from headgate.errors import DataRefused
-from headgate.gate import judge as gate
+from headgate.gate import judge
 
 CLICKS = 30_000
 WINDOW = 16  # days that a first as-of needs before it
@@ -48,7 +48,7 @@ evaluate.BOOTSTRAP_WORK = 1
 
 #: The fresh process of the infrastructure checks costs seconds: of the calm days, only these of the month have it.
 FULLY_JUDGED = range(0, 32, 5)
-INFRASTRUCTURE = gate.check_infrastructure
+INFRASTRUCTURE = judge.check_infrastructure
 
 
 @dataclass
@@ -171,12 +171,12 @@ def run(
 
 
 def candidate(work: Path, request: Request, champion: Path | None, *, fully: bool) -> Verdict:
-    gate.check_infrastructure = INFRASTRUCTURE if fully else lambda *_, **__: []
+    judge.check_infrastructure = INFRASTRUCTURE if fully else lambda *_, **__: []
     stages.snapshot(ADCLICKS, work, request)
     for stage in stages.STAGES.values():
         stage(ADCLICKS, work)
     stages.seal(work)
-    return gate.judge_candidate(ADCLICKS, work, champion)
+    return judge.judge_candidate(ADCLICKS, work, champion)
 
 
 def _infrastructure(verdict: Verdict) -> str:

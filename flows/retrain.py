@@ -31,8 +31,8 @@ from headgate.gate.promotion import waits
 from headgate.orchestration.due import days_due
 from headgate.orchestration.outcome import Outcome, begin, days_judged, step
 from headgate.registry import changes, registrar, versions
-from headgate.registry import register as registers
 from headgate.registry.ledger import Ledger
+from headgate.registry.register import candidate_run, log_data, register_version
 from headgate.registry.registrar import Decides
 
 #: Who acts, for the ledger.
@@ -114,7 +114,7 @@ def candidate(here: settings.Settings, domain: Domain, request: Request, decides
     """One candidate, from the raw files to a version with its verdict."""
     registry = versions.client(here)
     work = datasets.prepare(here, domain.name, request)
-    with registers.candidate_run(registry, here, domain, request) as run_id:
+    with candidate_run(registry, here, domain, request) as run_id:
         try:
             take_snapshot(domain, work, request)
             validate(domain, work)
@@ -122,7 +122,7 @@ def candidate(here: settings.Settings, domain: Domain, request: Request, decides
             calibrate(domain, work)
             evaluate(domain, work)
         except DataRefused as refusal:
-            registers.log_data(registry, run_id, work, None)
+            log_data(registry, run_id, work, None)
             registry.set_tag(run_id, versions.TAG_RULING, "data refused")
             return Outcome.data_refused(domain.name, request, run_id, str(refusal))
         held_against = [versions.fetch(one, here) if one else None for one in (decides.now, decides.last_week)]
@@ -206,7 +206,7 @@ def record(here: settings.Settings, domain: Domain, run_id: str, work: Path) -> 
     """Commit and push the run's data under DVC, and log the lock that leads back to it."""
     with step("record"), datasets.exclusively(here, "datasets", wait=datasets.LOCK_SECONDS):
         lock = datasets.record(here, domain.name, ["snapshot", *stages.STAGES])
-        registers.log_data(versions.client(here), run_id, work, lock)
+        log_data(versions.client(here), run_id, work, lock)
         return lock
 
 
@@ -216,7 +216,7 @@ def register(
 ) -> versions.Version:
     """Make the candidate a version that a reviewer can decide on from the MLflow UI alone."""
     with step("register"):
-        version = registers.register_version(versions.client(here), here, domain, run_id, work, request, verdict)
+        version = register_version(versions.client(here), here, domain, run_id, work, request, verdict)
         create_markdown_artifact(verdict.markdown(f"{domain.title}, version {version.number}"), key="verdict")
         return version
 

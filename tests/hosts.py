@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.contract.host import Host
 from headgate.contract.row import Recorder, Row
 from headgate.contract.slots import Slots
@@ -21,4 +21,4 @@ class NoLog:
 
 def host(slots: Slots, recorder: Recorder | None = None) -> Host:
     """Whatever is loaded in `slots`, with the settings of the environment."""
-    return Host(slots, recorder or NoLog(), settings_module.load())
+    return Host(slots, recorder or NoLog(), settings.load())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate import domain as contract
+from headgate import domain
 
 from .said import Headgate
 
@@ -15,7 +15,7 @@ def test_an_unforeseen_fault_is_a_sentence_and_its_story_a_file(
     def fail(name: str) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr(contract, "get_domain", fail)
+    monkeypatch.setattr(domain, "get_domain", fail)
     said = headgate("hold", "adclicks", "--reason", "x")
     log = home / "logs" / "fault.log"
     assert (said.code, len(said.err.splitlines())) == (1, 1)
@@ -33,7 +33,7 @@ def test_a_fault_that_cannot_be_written_down_is_told_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(contract, "get_domain", lambda name: 1 / 0)
+    monkeypatch.setattr(domain, "get_domain", lambda name: 1 / 0)
     said = headgate("hold", "adclicks", "--reason", "x")
     assert said.code == 1
     assert said.sentence == "A fault that Headgate did not foresee (ZeroDivisionError: division by zero)."
@@ -43,7 +43,7 @@ def test_ctrl_c_is_no_fault(headgate: Headgate, monkeypatch: pytest.MonkeyPatch)
     def stop(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(contract, "get_domain", stop)
+    monkeypatch.setattr(domain, "get_domain", stop)
     said = headgate("hold", "adclicks", "--reason", "x")
     assert said.code == 130
     assert "Traceback" not in said.err

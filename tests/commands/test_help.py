@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate import cli
-from headgate import domain as contract
+from headgate import cli, domain
 from headgate.domain import NAMES
 
 from ..toy import ROOMS
@@ -73,7 +72,7 @@ def test_the_help_of_a_domain_shows_its_own_commands(headgate: Headgate) -> None
 
 
 def test_a_domain_without_commands_of_its_own_says_so(headgate: Headgate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "get_domain", lambda name: ROOMS)
+    monkeypatch.setattr(domain, "get_domain", lambda name: ROOMS)
     said = headgate("capacity", "forecast")
     assert (said.code, said.sentence.partition(":")[0]) == (2, "capacity has no commands of its own")
 
@@ -81,6 +80,6 @@ def test_a_domain_without_commands_of_its_own_says_so(headgate: Headgate, monkey
 def test_a_domain_without_foreign_formats_says_so(
     headgate: Headgate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(contract, "get_domain", lambda name: ROOMS)
+    monkeypatch.setattr(domain, "get_domain", lambda name: ROOMS)
     said = headgate("import", "capacity", "x.csv", "--out", tmp_path / "out")
     assert (said.code, said.sentence.partition(":")[0]) == (2, "rooms takes no foreign files")

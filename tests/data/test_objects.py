@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.data import datasets, objects
 from headgate.domain import Request
 from headgate.errors import HeadgateError
@@ -15,7 +15,7 @@ from headgate.settings import Settings
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return replace(settings_module.load(), home=tmp_path_factory.mktemp("home"))
+    return replace(settings.load(), home=tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.contract.predictor import Predictor
 from headgate.decisions.replay import Asked, Replayed, run
 from headgate.domain import Domain
@@ -41,7 +41,7 @@ def load(domain: Domain, bundle: Path, number: int) -> Loaded:
 
 def passed(folder: Path, loaded: dict[int, Loaded]) -> Settings:
     """A state folder whose ledger lets these versions serve."""
-    here = replace(settings_module.load(), home=folder)
+    here = replace(settings.load(), home=folder)
     for one in loaded.values():
         told = {"to_version": one.version.number, "bundle": one.version.bundle}
         Ledger(here).append(Entry(one.domain.name, "verdict", "gate", ruling="passed", **told))  # type: ignore[arg-type]
@@ -54,4 +54,4 @@ def again(here: Settings, one: Loaded, since: datetime = START, until: datetime 
 
 
 if __name__ == "__main__":
-    again(settings_module.load(), load(ROOMS, Path(sys.argv[2]), int(sys.argv[1])))
+    again(settings.load(), load(ROOMS, Path(sys.argv[2]), int(sys.argv[1])))

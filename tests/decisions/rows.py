@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.decisions.reading import EPOCH
 from headgate.decisions.recorder import Segments
 
@@ -55,7 +55,7 @@ def rows(ids: Sequence[str], **others: Any) -> list[Logged]:
 
 def main(name: str) -> None:
     """Log request after request, and tell each on standard output once it is acknowledged."""
-    recorder = Segments(settings_module.load())
+    recorder = Segments(settings.load())
     for number in count():
         ids = [f"{name}-{number}-{n}" for n in range(number % 4 + 1)]
         recorder.record("rooms", rows(ids))

@@ -23,7 +23,7 @@ from moto.s3.models import s3_backends
 from typer.testing import CliRunner
 from werkzeug.serving import make_server
 
-from headgate.commands import replay as commands
+from headgate.commands import replay
 from headgate.contract.live import Part, Read
 from headgate.decisions import corrections
 from headgate.decisions.corrections import columns
@@ -541,7 +541,7 @@ def test_the_command_answers_in_words_and_in_json(served: Registry, monkeypatch:
     make_log(here, 100)
     monkeypatch.setattr("headgate.domain.get_domain", lambda name: rebuilding(ROOMS))
     app = typer.Typer()
-    app.command()(commands.replay)
+    app.command()(replay.replay)
     asked = ["rooms", "--from", "2026-01-05", "--to", "2026-01-05T12:00", "--with", "champion"]
     dry = json.loads(CliRunner().invoke(app, [*asked, "--dry-run", "--json"]).stdout)
     assert (dry["version"], dry["decisions"], dry["dry_run"]) == (2, 100, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headgate import domain as contract
+from headgate import domain
 from headgate.contract.checks import Check
 from headgate.contract.limits import Limits, Runtime
 from headgate.gate.infrastructure import check_infrastructure, probe
@@ -103,6 +103,6 @@ def test_the_golden_rows_are_decided_as_often_as_the_domain_says(
             return ROOMS.load(self.bundle).decide(batch)
 
     limits = replace(ROOMS.limits, runtime=Runtime(golden_repeats=repeats))
-    monkeypatch.setattr(contract, "get_domain", lambda name: replace(ROOMS, load=Counting, limits=limits))
+    monkeypatch.setattr(domain, "get_domain", lambda name: replace(ROOMS, load=Counting, limits=limits))
     assert probe(bundle, None)["rows"] == 8
     assert len(asked) == 2 + repeats

@@ -10,7 +10,7 @@ import pytest
 from headgate.contract.checks import Check, Verdict
 from headgate.contract.outcomes import Outcomes
 from headgate.files import write_json
-from headgate.gate import judge as gate
+from headgate.gate import judge
 from headgate.gate.change import ROWS, check_change
 
 PEOPLE = 1000
@@ -39,8 +39,8 @@ def _judge(work: Path, champion: Path | None) -> list[Check]:
 @pytest.fixture
 def domain(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A domain whose bundles are called by how many people they wrong; what is not about change is left out."""
-    monkeypatch.setattr(gate, "compare_to_champion", lambda *asked: [])
-    monkeypatch.setattr(gate, "check_infrastructure", lambda *asked: [])
+    monkeypatch.setattr(judge, "compare_to_champion", lambda *asked: [])
+    monkeypatch.setattr(judge, "check_infrastructure", lambda *asked: [])
     return SimpleNamespace(evaluate=_evaluate, judge=_judge, metrics=(), limits=None)
 
 
@@ -48,7 +48,7 @@ def _verdict(domain: Any, work: Path, mine: int, champion: int, last_week: int |
     _decided(work / "evaluate", mine)
     write_json(work / "validate" / "checks.json", {"checks": []})
     bundles = [Path(str(n)) if n is not None else None for n in (champion, last_week)]
-    return gate.judge_candidate(domain, work, *bundles)
+    return judge.judge_candidate(domain, work, *bundles)
 
 
 def test_many_small_steps_are_one_large_one(domain: Any, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.domains.adclicks.tiny import make_bundle
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.registry import changes, versions
 from headgate.registry.bundles import bundle_id
 from headgate.registry.ledger import Entry, Ledger
@@ -76,7 +76,7 @@ class Report:
 def measure(home: Path, rounds: int, setenv: Callable[[str, str], object] = os.environ.__setitem__) -> Report:
     """Change the champion `rounds` times by alias, by stage with MLflow's default, and by stage with archiving."""
     setenv("HEADGATE_HOME", str(home))
-    here = settings_module.load()
+    here = settings.load()
     with ExitStack() as stack:
         stack.enter_context(up(here, [mlflow_server(here)]))
         numbers, registry = promoted(here, home / "scratch", 3), versions.client(here)

@@ -12,7 +12,7 @@ import pytest
 from headgate.data import datasets
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file, write_json
-from headgate.operations import restore as restoring
+from headgate.operations import restore
 from headgate.operations.backup import BackedUp, make_backup
 from headgate.operations.restore import Restored, backup_drill, restore_backup, unpack
 from headgate.registry import changes, versions
@@ -167,18 +167,18 @@ def test_a_flipped_bit_is_named_and_nothing_is_restored(place: Place) -> None:
     fields = _fields(archive)
     assert len(fields) == len(made.manifest.files) + 1
     for name, where in fields.items():
-        restoring._flip(archive, where[len(where) // 2])
+        restore._flip(archive, where[len(where) // 2])
         with pytest.raises(HeadgateError, match="is damaged") as refusal:
             restore_backup(archive, place.into())
         if name != "manifest.json":
             assert f"{name} is not what was backed up" in str(refusal.value)
-        restoring._flip(archive, where[len(where) // 2])
+        restore._flip(archive, where[len(where) // 2])
     size = archive.stat().st_size
     for at in (0, 100, fields["state/ledger.db"].start - 300, fields["state/ledger.db"].stop + 1, size - 70, size - 1):
-        restoring._flip(archive, at)  # between the files, in their headers, in the sum at the end
+        restore._flip(archive, at)  # between the files, in their headers, in the sum at the end
         with pytest.raises(HeadgateError, match="is damaged"):
             restore_backup(archive, place.into())
-        restoring._flip(archive, at)
+        restore._flip(archive, at)
     assert not place.into().home.exists()
     restore_backup(archive, place.into())
 
@@ -212,7 +212,7 @@ def _unpack_one(name: str, scratch: Path) -> None:
         tar.addfile(tarfile.TarInfo(name))
     with tarfile.open(archive, "r|") as tar:
         for member in tar:
-            restoring._unpack(tar, member, scratch / "into")
+            restore._unpack(tar, member, scratch / "into")
 
 
 def test_a_ledger_that_is_not_what_it_was_is_neither_backed_up_nor_restored(place: Place, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_ledger_that_is_not_what_it_was_is_neither_backed_up_nor_restored(plac
     with sqlite3.connect(cut.home / "ledger.db") as database:
         database.execute("delete from headgate_ledger where seq = (select max(seq) from headgate_ledger)")
     with pytest.raises(HeadgateError, match="seen elsewhere and is not in"):
-        restoring._verify_ledger(cut, manifest)
+        restore._verify_ledger(cut, manifest)
 
 
 def test_a_backup_goes_outside_of_what_it_is_of_and_into_a_folder_under_its_own_name(place: Place) -> None:
@@ -388,15 +388,15 @@ def test_a_backup_that_took_too_long_is_given_up(place: Place, monkeypatch: pyte
 def test_the_drill_passes_and_notices_what_is_not_verified(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     backup_drill(place.settings)
     place.registry.settled(champion=1)
-    verified = restoring.restore_backup
+    verified = restore.restore_backup
 
     def careless(archive: Path, settings: Settings, *, force: bool = False) -> Restored:
         return Restored(str(settings.home), "", 0, 0, None)
 
-    monkeypatch.setattr(restoring, "restore_backup", careless)
+    monkeypatch.setattr(restore, "restore_backup", careless)
     with pytest.raises(HeadgateError, match="a bit had flipped was restored"):
         backup_drill(place.settings)
-    monkeypatch.setattr(restoring, "restore_backup", verified)
+    monkeypatch.setattr(restore, "restore_backup", verified)
     monkeypatch.setattr("headgate.registry.databases.move", lambda *where: None)
     with pytest.raises(HeadgateError, match="could not be fetched"):
         backup_drill(place.settings)

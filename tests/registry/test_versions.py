@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.registry import versions
 
 
@@ -17,6 +17,6 @@ def test_asking_the_registry_changes_no_setting(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     if said is not None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", said)
-    versions.client(settings_module.load())
+    versions.client(settings.load())
     assert os.environ.get("MLFLOW_TRACKING_URI") == said
-    assert settings_module.load().tracking_uri is None
+    assert settings.load().tracking_uri is None

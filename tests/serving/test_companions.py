@@ -10,7 +10,7 @@ import pytest
 
 from headgate.contract.companions import Companion, entries, in_words, logged
 from headgate.errors import DataRefused
-from headgate.serving import companions as following
+from headgate.serving import companions
 from headgate.serving.companions import CompanionFollower
 
 
@@ -142,7 +142,7 @@ def test_one_that_changes_while_it_is_read_waits_for_the_next_look(shelf, follow
 
 
 def test_a_thread_follows_until_it_is_stopped_and_a_fault_of_ours_does_not_end_it(shelf, follower, monkeypatch):
-    monkeypatch.setattr(following, "PERIOD", 0.01)
+    monkeypatch.setattr(companions, "PERIOD", 0.01)
     failed, done, look = Event(), Event(), follower.look
 
     def watched(domain):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.commands.options import Json, answer
 
 
@@ -21,12 +21,11 @@ def backup(
 
     Registry, artifacts, ledger, datasets, decision log and corrections.
     """
-    from headgate.operations.backup import make_backup as run
 
-    here, target = settings_module.load(), Path(out).expanduser()
+    here, target = settings.load(), Path(out).expanduser()
     if out.endswith("/") and here.home.is_dir():  # a path forgets the slash: every night would write the same file
         target.mkdir(parents=True, exist_ok=True)
-    made = run(here, target)
+    made = make_backup(here, target)
     answer(made.brief(), json, made.words())
 
 
@@ -42,8 +41,8 @@ def restore(
 
     The ledger and its anchors are verified too.
     """
-    from headgate.operations.restore import restore_backup as run
 
-    here = settings_module.load()
-    done = run(archive, replace(here, home=into.expanduser().resolve()) if into else here, force=force)
+    here = settings.load()
+    where = replace(here, home=into.expanduser().resolve()) if into else here
+    done = restore_backup(archive, where, force=force)
     answer(done, json, done.words())

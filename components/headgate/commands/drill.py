@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.commands.options import DomainArgument, Json, answer
 
 
@@ -23,7 +23,7 @@ def drill(
     from headgate.drills.table import DRILLS, chosen, rehearse
 
     drills = chosen(name)
-    settings_module.load()
+    settings.load()
     done = []
     with TemporaryDirectory(prefix="headgate-world-") as folder:
         print("Making a small world: simulated data and a version that is sound …", file=sys.stderr, flush=True)

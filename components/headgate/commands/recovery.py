@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.commands.completion import domain_names, version_names
 from headgate.commands.options import AllDomains, DomainArgument, Json, answer, every_domain, instant, one_domain
 from headgate.domains import NAMES
@@ -34,7 +34,7 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Let the version before decide again, and hold automatic promotion."""
-    done = roll_back(settings_module.load(), domain.name, to, reason)
+    done = roll_back(settings.load(), domain.name, to, reason)
     answer(done, json, done.words())
 
 
@@ -58,7 +58,7 @@ def hold(
     starts, ends = instant(since), instant(until)
     if ends is not None and ends <= datetime.now(UTC):
         raise UsageError(f"The freeze has been over since {_shown(ends)}: check --until.")
-    entry = changes.hold(Ledger(settings_module.load()), domain.name, who=me(), why=reason, starts=starts, ends=ends)
+    entry = changes.hold(Ledger(settings.load()), domain.name, who=me(), why=reason, starts=starts, ends=ends)
     window = f" from {_shown(starts)}" if starts else ""
     window += f" until {_shown(ends)}" if ends else ""
     answer(
@@ -78,7 +78,7 @@ def release(domain: DomainArgument, reason: Reason, json: Json = False) -> None:
     from headgate.registry.ledger import Ledger, me
 
     not_empty(reason)
-    entry = changes.release(Ledger(settings_module.load()), domain.name, who=me(), why=reason)
+    entry = changes.release(Ledger(settings.load()), domain.name, who=me(), why=reason)
     answer(entry, json, f"{domain.name} is released: the next version that passes its gate is promoted.")
 
 
@@ -94,7 +94,7 @@ def canary(
     from headgate.registry.registrar import reconcile
 
     not_empty(reason)
-    here = settings_module.load()
+    here = settings.load()
     versions.wanted(here, domain.name, versions.CHALLENGER)
     with changes.change_session(versions.client(here), Ledger(here), domain.name) as at:
         reconcile(at)
@@ -120,7 +120,7 @@ def ledger(
     """
     from headgate.registry.ledger import Ledger
 
-    here = settings_module.load()
+    here = settings.load()
     if what == "verify":
         _verify(here, json)
         return
@@ -157,7 +157,7 @@ def registrar(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     print(f"Following {', '.join(chosen)}  (Ctrl-C stops)", file=sys.stderr, flush=True)
-    Registrar(settings_module.load(), chosen).run(stopped)
+    Registrar(settings.load(), chosen).run(stopped)
 
 
 def _moved(entry: "Entry") -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, cast
 
 import typer
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.commands.completion import version_names
 from headgate.commands.options import DomainArgument, Json, answer, instant
 
@@ -49,5 +49,5 @@ def replay(
     assert end is not None
     chosen = mode or ("recompute" if pending else "logged")  # what was answered by default has no vector
     asked = Asked(domain, first, end, cast(Mode, chosen), pending, dry_run, out, reason)
-    done = replay_decisions(settings_module.load(), version, asked)
+    done = replay_decisions(settings.load(), version, asked)
     answer(done, json, done.words())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.commands.options import AllDomains, pairs
 from headgate.errors import UsageError
 
@@ -31,5 +31,5 @@ def schedule(
     if begins is None or begins.tzinfo or begins.second or begins.microsecond:
         raise UsageError(f"--at {at} is no time of day: write 03:00; it is UTC.")
     given = pairs(source, "DOMAIN=DIR", "--source rooms=data/rooms")
-    here = settings_module.load()
+    here = settings.load()
     serve(here, find_sources(here, [one.name for one in domain or []], given), begins)

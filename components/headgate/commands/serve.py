@@ -22,7 +22,7 @@ def serve(
     """Answer decisions with the champion, and follow it."""
     from headgate.access.tokens import refuse_open_doors
     from headgate.servers import free_port
-    from headgate.serving.process import run as listen
+    from headgate.serving.process import run
 
     here = settings.load()
     host, wanted = host or here.host, port or here.serve_port
@@ -30,7 +30,7 @@ def serve(
     free = free_port(host, wanted)
     if free != wanted:
         typer.secho(f"Port {wanted} is taken; listening on {free}.", fg="yellow", err=True)
-    listen([one.name for one in domain], host, free, workers)
+    run([one.name for one in domain], host, free, workers)
 
 
 def servers() -> None:

@@ -22,7 +22,7 @@ from headgate.api.endpoints import Endpoint, Operation, json
 from headgate.api.guard import Guard
 from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.console import app as console
-from headgate.console import guard as console_doors
+from headgate.console import guard
 from headgate.console.page import PREFIX
 from headgate.contract.host import Host
 from headgate.contract.slots import Slots
@@ -112,7 +112,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
         return RedirectResponse(f"{PREFIX}/")
 
     keys, required, rate = Keys(settings.tokens_file), not loopback(settings.host), settings.rate
-    people_doors = console_doors.ConsoleGuard(keys, required=required, rate=rate)
+    people_doors = guard.ConsoleGuard(keys, required=required, rate=rate)
     people = console.build([domain.name for domain in domains], host, pages, people_doors)
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page), Route(PREFIX, to_console)]
     paths = {route.endpoint: route.path for route in routes}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.contract.companions import Companion
 from headgate.domains.capacity.companions import followed
 from headgate.domains.capacity.companions.calendar import Event, as_of, companion_id, read_calendar
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 def here(tmp_path: Path) -> Settings:
     """Settings with a calendar of one sale."""
     add(tmp_path, "sale", Signature("ana", known_since=datetime(2026, 1, 1, tzinfo=UTC)), **SALE)
-    return replace(settings_module.load(), calendar=str(tmp_path))
+    return replace(settings.load(), calendar=str(tmp_path))
 
 
 def _folder(here: Settings) -> Path:
@@ -84,7 +84,7 @@ def test_a_broken_file_is_said_with_its_line(here: Settings) -> None:
 
 
 def test_where_no_folder_is_set_none_is_in_force_and_one_without_a_calendar_is_said(tmp_path: Path) -> None:
-    none = replace(settings_module.load(), calendar=None)
+    none = replace(settings.load(), calendar=None)
     assert [one.identify(none) for one in COMPANIONS] == [None, None]
     empty = replace(none, calendar=str(tmp_path / "nowhere"))
     assert MASKS.identify(empty) is None

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.decisions.layout import claim, log_folder, part_name
 from headgate.decisions.reading import schema
 from headgate.decisions.rulings import rule
@@ -89,7 +89,7 @@ def test_too_little_to_know_what_is_usual_is_said() -> None:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
-    return replace(settings_module.load(), home=tmp_path / "state")
+    return replace(settings.load(), home=tmp_path / "state")
 
 
 @pytest.fixture

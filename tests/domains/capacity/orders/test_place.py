@@ -23,8 +23,7 @@ from headgate.domains.capacity.orders.placed import ORDERED, ORDERING, REFUSED, 
 from headgate.domains.capacity.orders.plans import Plan
 from headgate.errors import HeadgateError, UsageError
 from headgate.registry.ledger import Ledger
-from headgate.settings import Settings
-from headgate.settings import load as load_settings
+from headgate.settings import Settings, load
 
 from .... import killing
 from ....killing import SOME_OR_ALL
@@ -81,7 +80,7 @@ def cloud(
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("HEADGATE_HOME", str(tmp_path / "state"))
-    return load_settings()
+    return load()
 
 
 def order(here: Settings, plan: Plan, **how: Any) -> Report:

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from starlette.applications import Starlette
 
-from headgate import settings as settings_module
+from headgate import settings
 from headgate.api.problems import Problem, on_problem
 from headgate.contract.host import Host
 from headgate.contract.row import Recorder
@@ -258,7 +258,7 @@ class Planners:
 
     def __init__(self, slots: Slots, folder: Path) -> None:
         self.folder, self.recorder = folder, Noted()
-        here = replace(settings_module.load(), calendar=str(folder))
+        here = replace(settings.load(), calendar=str(folder))
         domain = cast(Any, SimpleNamespace(name="capacity", companions=COMPANIONS))
         self.follower = CompanionFollower([domain], here)
         made = Host(slots, self.recorder, here, self.follower.companions)
@@ -358,7 +358,7 @@ def test_what_was_logged_is_decided_again_with_the_calendar_of_then(planners: Pl
     assert set(rows["outcome"]) == {"inside"}
     planners.move("2026-02-25", "2026-02-26")
     domain = replace(CAPACITY, load=lambda bundle: forecaster)
-    again = Redecider(replace(settings_module.load(), calendar=str(planners.folder)), domain, forecaster)
+    again = Redecider(replace(settings.load(), calendar=str(planners.folder)), domain, forecaster)
     assert again(rows)["outcome"].to_list() == rows["outcome"].to_list()
     own = rows.with_columns(companions=pl.lit(f"calendar:own-{known.id}"))
     assert "outside" in set(again(own)["outcome"]), "by the version's own the sale is elsewhere"

@@ -12,7 +12,7 @@ import pytest
 from headgate import stages
 from headgate.domain import Request, get_domain
 from headgate.domains.capacity.limits import METRICS
-from headgate.domains.capacity.model import series_model as models
+from headgate.domains.capacity.model import series_model
 from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin, OriginForecast
 from headgate.domains.capacity.simulated.simulator import simulate
@@ -117,7 +117,7 @@ def test_a_base_keeps_its_weights_and_is_fitted_to_the_newer_data(
     request = Request(str(longer), as_of + timedelta(7)).recalibrating(load_work / "bundle")
     stages.snapshot(CAPACITY, tmp_path, request)
     stages.train(CAPACITY, tmp_path)
-    (before,), (after,) = models.read(load_work / "bundle"), models.read(tmp_path / "train" / "model")
+    (before,), (after,) = series_model.read(load_work / "bundle"), series_model.read(tmp_path / "train" / "model")
     assert np.array_equal(after.weights, before.weights)
     assert after.known == before.known + 7
 
@@ -190,13 +190,13 @@ def test_series_that_were_learned_apart_are_scored_together(load_work: Path, lon
     """Two calendars make two models; a folder that has none holds their series side by side."""
     apart = tmp_path / "bundle"
     shutil.copytree(load_work / "bundle", apart)
-    (model,) = models.read(apart)
+    (model,) = series_model.read(apart)
     columns = ("trend", "season", "effects", "fast", "weights", "roof")
     halves = [
         replace(model, series=model.series[part], **{name: getattr(model, name)[..., part] for name in columns})
         for part in (slice(0, 1), slice(1, 2))
     ]
-    models.save(halves, apart)
+    series_model.save(halves, apart)
     assert score(apart, longer, None).rows == score(load_work / "bundle", longer, None).rows
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.domains.capacity.commands import calendar_options as answers
+from headgate.domains.capacity.commands import calendar_options
 from headgate.domains.capacity.commands.calendar_options import (
     At,
     Author,
@@ -47,8 +47,8 @@ def list_events(
     """What is planned, as it was known at any instant."""
     from headgate.domains.capacity.companions.calendar import as_of, latest, read_calendar
 
-    rows, known = read_calendar(answers.folder(in_)), answers.instant(at) or datetime.now(UTC)
-    answers.show_list(latest(rows, known) if all_ else as_of(rows, known), json)
+    rows, known = read_calendar(calendar_options.folder(in_)), calendar_options.instant(at) or datetime.now(UTC)
+    calendar_options.show_list(latest(rows, known) if all_ else as_of(rows, known), json)
 
 
 @calendar_app.command(
@@ -80,9 +80,9 @@ def add(
     if end is None and kind != BREAK:
         raise UsageError("Say when it is over: give --end; the end itself is no part of it.")
     pair = edit.add(
-        answers.folder(in_),
+        calendar_options.folder(in_),
         event,
-        answers.signature(author, reason, known_since, dry_run),
+        calendar_options.signature(author, reason, known_since, dry_run),
         kind=kind,
         start=start,
         end=start if end is None else end,
@@ -91,7 +91,7 @@ def add(
         services=service or ["*"],
         intensity=intensity,
     )
-    answers.show_change(in_, pair, dry_run, json)
+    calendar_options.show_change(in_, pair, dry_run, json)
 
 
 @calendar_app.command(
@@ -113,10 +113,10 @@ def move(
     """Move an event; its length stays, and local times stay local."""
     from headgate.domains.capacity.companions import edit
 
-    signed = answers.signature(author, reason, known_since, dry_run)
-    answers.show_change(
+    signed = calendar_options.signature(author, reason, known_since, dry_run)
+    calendar_options.show_change(
         in_,
-        edit.move(answers.folder(in_), event, signed, start=start, delta=answers.length(by)),
+        edit.move(calendar_options.folder(in_), event, signed, start=start, delta=calendar_options.length(by)),
         dry_run,
         json,
     )
@@ -140,10 +140,10 @@ def stretch(
     """Make an event longer or shorter; its start stays."""
     from headgate.domains.capacity.companions import edit
 
-    signed = answers.signature(author, reason, known_since, dry_run)
-    answers.show_change(
+    signed = calendar_options.signature(author, reason, known_since, dry_run)
+    calendar_options.show_change(
         in_,
-        edit.stretch(answers.folder(in_), event, signed, end=end, length=answers.length(to)),
+        edit.stretch(calendar_options.folder(in_), event, signed, end=end, length=calendar_options.length(to)),
         dry_run,
         json,
     )
@@ -164,8 +164,8 @@ def cancel(
     """Plan an event no longer. It stays in the history, and `add` plans it again."""
     from headgate.domains.capacity.companions import edit
 
-    signed = answers.signature(author, reason, known_since, dry_run)
-    answers.show_change(in_, edit.cancel(answers.folder(in_), event, signed), dry_run, json)
+    signed = calendar_options.signature(author, reason, known_since, dry_run)
+    calendar_options.show_change(in_, edit.cancel(calendar_options.folder(in_), event, signed), dry_run, json)
 
 
 @calendar_app.command(
@@ -186,9 +186,9 @@ def add_holidays(
     """Add a country's public holidays as events. Those that were ever in the calendar stay as people left them."""
     from headgate.domains.capacity.companions.holidays import add_holidays as add_year
 
-    signed = answers.signature(author, "", known_since, dry_run)
-    done = add_year(answers.folder(in_), country, year, signed, region=region, services=service or ["*"])
-    answers.show_holidays(done, dry_run, json)
+    signed = calendar_options.signature(author, "", known_since, dry_run)
+    done = add_year(calendar_options.folder(in_), country, year, signed, region=region, services=service or ["*"])
+    calendar_options.show_holidays(done, dry_run, json)
 
 
 @calendar_app.command("history", epilog="Example: headgate capacity calendar history summer-sale-2026 --in data/shop")
@@ -196,7 +196,9 @@ def event_history(event: EventId, in_: In, json: Json = False) -> None:
     """Every revision of an event: who, when, why."""
     from headgate.domains.capacity.companions.calendar import read_calendar
 
-    answers.show_history([row for row in read_calendar(answers.folder(in_)) if row.event == event], event, json)
+    calendar_options.show_history(
+        [row for row in read_calendar(calendar_options.folder(in_)) if row.event == event], event, json
+    )
 
 
 @mask_app.command("list", epilog="Example: headgate capacity mask list --in data/shop")
@@ -209,8 +211,8 @@ def list_masks(
     """What is masked, as it was known at any instant."""
     from headgate.domains.capacity.companions.calendar import as_of, latest, read_masks
 
-    rows, known = read_masks(answers.folder(in_)), answers.instant(at) or datetime.now(UTC)
-    answers.show_list(latest(rows, known) if all_ else as_of(rows, known), json)
+    rows, known = read_masks(calendar_options.folder(in_)), calendar_options.instant(at) or datetime.now(UTC)
+    calendar_options.show_list(latest(rows, known) if all_ else as_of(rows, known), json)
 
 
 @mask_app.command(
@@ -242,16 +244,16 @@ def add_mask(
     from headgate.domains.capacity.companions import edit
 
     pair = edit.add_mask(
-        answers.folder(in_),
+        calendar_options.folder(in_),
         mask,
-        answers.signature(author, reason, known_since, dry_run),
+        calendar_options.signature(author, reason, known_since, dry_run),
         effect=effect,
         start=start,
         end=end,
         region=region,
         services=service or ["*"],
     )
-    answers.show_change(in_, pair, dry_run, json)
+    calendar_options.show_change(in_, pair, dry_run, json)
 
 
 @mask_app.command(
@@ -287,15 +289,15 @@ def mask_robots(
     from headgate.domains.capacity.companions import robots
 
     other = get_domain(domain)
-    first, end = answers.instant(since), answers.instant(until)
+    first, end = calendar_options.instant(since), calendar_options.instant(until)
     assert first is not None
     assert end is not None
     robots.checked(first, end, least)
-    signed = answers.signature(author, reason, known_since, dry_run)
-    source, services = answers.folder(in_), tuple(service or ["*"])
+    signed = calendar_options.signature(author, reason, known_since, dry_run)
+    source, services = calendar_options.folder(in_), tuple(service or ["*"])
     found = robots.blocks(robots.counted(settings.load(), other, first, end), least)
     pairs = robots.mask(source, found, (first, end), signed, domain=domain, region=region, services=services)
-    answers.show_robots(found, pairs, dry_run, json)
+    calendar_options.show_robots(found, pairs, dry_run, json)
 
 
 @mask_app.command(
@@ -313,8 +315,8 @@ def withdraw(
     """Let a mask count no longer. It stays in the history, and `add` brings it back."""
     from headgate.domains.capacity.companions import edit
 
-    signed = answers.signature(author, reason, known_since, dry_run)
-    answers.show_change(in_, edit.withdraw(answers.folder(in_), mask, signed), dry_run, json)
+    signed = calendar_options.signature(author, reason, known_since, dry_run)
+    calendar_options.show_change(in_, edit.withdraw(calendar_options.folder(in_), mask, signed), dry_run, json)
 
 
 @mask_app.command("history", epilog="Example: headgate capacity mask history robots-2026-06-10 --in data/shop")
@@ -322,4 +324,6 @@ def mask_history(mask: MaskId, in_: In, json: Json = False) -> None:
     """Every revision of a mask: who, when, why."""
     from headgate.domains.capacity.companions.calendar import read_masks
 
-    answers.show_history([row for row in read_masks(answers.folder(in_)) if row.mask == mask], mask, json)
+    calendar_options.show_history(
+        [row for row in read_masks(calendar_options.folder(in_)) if row.mask == mask], mask, json
+    )

@@ -112,14 +112,13 @@ def explain(
     """
     from dataclasses import asdict
 
-    from headgate.domains.capacity.serving.explain import explain_forecast as take_apart
-    from headgate.domains.capacity.serving.explain import picture
+    from headgate.domains.capacity.serving.explain import explain_forecast, picture
 
     if out is not None:
         refuse_unwritable(out, ".png")
     _, forecaster = _load(version)
     known = calendar_of(calendar)
-    found = take_apart(forecaster, series, _instant(start), _instant(end), known)
+    found = explain_forecast(forecaster, series, _instant(start), _instant(end), known)
     if out is not None:
         picture(forecaster, series, _instant(start), _instant(end), known, out)
     _answer(asdict(found), json, found.words())
@@ -191,7 +190,7 @@ def track(
     import numpy as np
 
     from headgate.domains.capacity.data.raw import load_matrix
-    from headgate.domains.capacity.serving.track import track_event as follow
+    from headgate.domains.capacity.serving.track import track_event
 
     _, forecaster = _load(version)
     parts = [model.series[j].series for model, columns in forecaster.parts(series) for j in columns]
@@ -199,7 +198,7 @@ def track(
     values = each.sum(axis=1, dtype=np.float64, keepdims=True)  # a step of a total came when all its parts have
     known = ~np.isnan(values[:, 0])
     first, last = _instant(start), _instant(end)
-    found = follow(forecaster, series, times[known], values[known, 0], first, last)
+    found = track_event(forecaster, series, times[known], values[known, 0], first, last)
     left = float(found.expected[~np.isfinite(found.actual)].sum())
     answer = {
         "series": series,

@@ -35,7 +35,7 @@ def example(
     version: Version = "champion",
 ) -> None:
     """Write a fleet file to begin with, for every series of a version: prices and sizes are examples to replace."""
-    from headgate.domains.capacity.orders.example import write_example as write
+    from headgate.domains.capacity.orders.example import write_example
     from headgate.files import atomic_file
 
     refuse_unwritable(out)
@@ -47,7 +47,7 @@ def example(
         said = forecaster.forecast(one.series, forecaster.as_of, forecaster.as_of + timedelta(weeks=2), levels=(0.5,))
         peaks[one.series] = max(float(said.quantiles[0.5].max()), 1.0)
     with atomic_file(out) as draft:
-        draft.write_text(write(forecaster.series, peaks), encoding="utf-8")
+        draft.write_text(write_example(forecaster.series, peaks), encoding="utf-8")
     typer.echo(f"{out} is a fleet for {len(forecaster.series)} series. Put your prices, sizes and limits into it.")
 
 

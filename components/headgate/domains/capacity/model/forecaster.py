@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from headgate.domains.capacity.companions.calendar import Event, Mask, as_of, companion_id, read_calendar, read_masks
 from headgate.domains.capacity.data.raw import Series
-from headgate.domains.capacity.model import peaks
-from headgate.domains.capacity.model import series_model as models
+from headgate.domains.capacity.model import peaks, series_model
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.event_features import active
 from headgate.domains.capacity.model.intervals import SHARES, Bands, Noise, read_bands
@@ -53,7 +52,7 @@ class Forecaster:
         self.calendar: tuple[Event, ...] = as_of(read_calendar(bundle), self.as_of)
         self.masks: tuple[Mask, ...] = as_of(read_masks(bundle), self.as_of)
         self._own = companion_id(self.calendar)
-        self.models: list[Model] = models.read(bundle)
+        self.models: list[Model] = series_model.read(bundle)
         self.bands, self.noise = read_bands(bundle)
         self.library = peaks.read_libraries(bundle)
         self._place = {one.series: (i, j) for i, model in enumerate(self.models) for j, one in enumerate(model.series)}

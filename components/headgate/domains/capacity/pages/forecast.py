@@ -11,7 +11,7 @@ from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.companions.edit import Signature, change
 from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.model.forecaster import Forecast, Forecaster
-from headgate.domains.capacity.pages import query as asking
+from headgate.domains.capacity.pages import query
 from headgate.domains.capacity.pages.figures import LEVELS, bands, figure
 from headgate.domains.capacity.pages.query import View
 from headgate.domains.capacity.serving.advice import advise
@@ -43,11 +43,11 @@ class Compared:
 
 def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
     """What the page shows for the fields `asked`. Raises HeadgateError for what cannot be shown."""
-    loaded, role = asking.deciding(host, asked.get("series", ""))
-    forecaster = asking.forecaster_of(loaded)
-    known = asking.calendar(host, forecaster)
-    view = asking.view(forecaster, asked)
-    events = asking.events(view, known)
+    loaded, role = query.deciding(host, asked.get("series", ""))
+    forecaster = query.forecaster_of(loaded)
+    known = query.calendar(host, forecaster)
+    view = query.view(forecaster, asked)
+    events = query.events(view, known)
     supposed, event = _supposed(view, known, asked)
     before = _forecast(forecaster, view, known)
     after = _forecast(forecaster, view, supposed) if supposed else None
@@ -61,8 +61,8 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
         "view": view,
         "loaded": loaded,
         "role": role,
-        "names": asking.names(forecaster),
-        "steps": asking.steps(view.one.step),
+        "names": query.names(forecaster),
+        "steps": query.steps(view.one.step),
         "events": events,
         "event": event,
         "start": asked.get("start", "") if event else "",
@@ -94,8 +94,8 @@ def save(host: Host, asked: Mapping[str, str], author: str) -> tuple[Event, list
         raise UsageError(
             f"Say why, in at most {LONGEST_REASON} letters of one line: the reason stands in the calendar's history."
         )
-    forecaster = asking.forecaster_of(asking.deciding(host, asked.get("series", ""))[0])
-    known, view = asking.calendar(host, forecaster), asking.view(forecaster, asked)
+    forecaster = query.forecaster_of(query.deciding(host, asked.get("series", ""))[0])
+    known, view = query.calendar(host, forecaster), query.view(forecaster, asked)
     supposed, event = _supposed(view, known, asked)
     if event is None or supposed is None:
         raise UsageError("Nothing is changed yet: drag an event, or give it another start, end or intensity.")
@@ -144,7 +144,7 @@ def _supposed(
     event = next((one for one in known if one.event == name), None)
     if event is None:
         raise UsageError(f"The calendar plans no event {name!r} any more: load the page again.")
-    start, end = asking.texts(event, view, asked.get("start", ""), asked.get("end", ""))
+    start, end = query.texts(event, view, asked.get("start", ""), asked.get("end", ""))
     intensity = _intensity(asked.get("intensity", ""), event)
     if (start, end, intensity) == (event.start, event.end, event.intensity):
         return None, event

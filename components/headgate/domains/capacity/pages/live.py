@@ -13,7 +13,7 @@ from headgate.contract.row import COMMON
 from headgate.decisions import reading
 from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.data.notation import STEPS
-from headgate.domains.capacity.pages import query as asking
+from headgate.domains.capacity.pages import query
 from headgate.domains.capacity.pages.figures import figure
 from headgate.domains.capacity.pages.query import View
 from headgate.domains.capacity.serving.log_rows import LOG
@@ -41,10 +41,10 @@ _COLUMNS: dict[str, pl.DataType] = {
 
 def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
     """What the page shows for the fields `asked`. Raises HeadgateError for what cannot be shown."""
-    loaded, _ = asking.deciding(host, asked.get("series", ""))
-    forecaster = asking.forecaster_of(loaded)
-    known, now = asking.calendar(host, forecaster), datetime.now(UTC)
-    view = asking.view(forecaster, asked, days=2, step="15min")
+    loaded, _ = query.deciding(host, asked.get("series", ""))
+    forecaster = query.forecaster_of(loaded)
+    known, now = query.calendar(host, forecaster), datetime.now(UTC)
+    view = query.view(forecaster, asked, days=2, step="15min")
     running = _running(view, known, now)
     if running and not asked.get("from") and not asked.get("to"):
         start, end = running.span(view.zone)
@@ -53,7 +53,7 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
             start = max(start, now - LONGEST / 2)
             end = min(end, start + LONGEST)
         wide = {"from": view.text(start), "to": view.text(end)}
-        view = asking.view(forecaster, {**asked, **wide}, step="15min")
+        view = query.view(forecaster, {**asked, **wide}, step="15min")
     if view.end - view.start > LONGEST:
         raise UsageError(f"The window is longer than {LONGEST.days} days: let it end earlier, or begin later.")
     times, values, others = _came(host, view)
@@ -79,9 +79,9 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
     return {
         "view": view,
         "loaded": loaded,
-        "names": asking.names(forecaster),
-        "steps": asking.steps(view.one.step),
-        "events": asking.events(view, known),
+        "names": query.names(forecaster),
+        "steps": query.steps(view.one.step),
+        "events": query.events(view, known),
         "running": running,
         "tracked": tracked,
         "rest": 0.0 if tracked is None else float(tracked.expected[rest].sum()),

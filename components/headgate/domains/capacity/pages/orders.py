@@ -6,7 +6,7 @@ from typing import Any
 
 from headgate.contract.host import Host
 from headgate.domains.capacity.orders.plans import FOLDER, Carries, Order, Plan, newest, read
-from headgate.domains.capacity.pages import query as asking
+from headgate.domains.capacity.pages import query
 from headgate.domains.capacity.pages.figures import encode, numbers
 from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.errors import HeadgateError
@@ -48,9 +48,9 @@ def _stale(host: Host, plan: Plan) -> list[tuple[str, str]]:
     if champion.version != plan.forecast.version:
         why = f"It was made by version {plan.forecast.version}, and version {champion.version} decides now."
         found.append(("Plan again.", why))
-    forecaster = asking.forecaster_of(champion)
+    forecaster = query.forecaster_of(champion)
     try:
-        now = forecaster.companion(asking.calendar(host, forecaster))
+        now = forecaster.companion(query.calendar(host, forecaster))
     except HeadgateError as error:  # the plan is there all the same
         return [*found, ("Mend the calendar.", f"Whether events have changed since cannot be told. {error}")]
     if now != plan.forecast.calendar:

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from headgate.domains.capacity.data import snapshots
-from headgate.domains.capacity.model import histories
-from headgate.domains.capacity.model import series_model as models
+from headgate.domains.capacity.model import histories, series_model
 from headgate.domains.capacity.model.backtest import try_all
 from headgate.domains.capacity.model.intervals import BANDS, SHARES, Noise, certified, steps
 from headgate.domains.capacity.model.origins import OriginForecast
@@ -29,7 +28,7 @@ def step(work: Path, out: Path) -> None:
     trained = read_json(work / "train" / "training.json")
     write_json(bundle / "training.json", trained)
     noises = _noises(trained)
-    weights = {one.series: m.weights[:, i] for m in models.read(bundle) for i, one in enumerate(m.series)}
+    weights = {one.series: m.weights[:, i] for m in series_model.read(bundle) for i, one in enumerate(m.series)}
     known = [newest(history) for history in histories.load(snapshot.folder, snapshot.as_of)]
     mine = [np.stack([weights[one.series] for one in history.series], axis=1) for history in known]
     tried: dict[int, list[OriginForecast]] = defaultdict(list)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headgate.domains.capacity.data import snapshots
-from headgate.domains.capacity.model import histories
-from headgate.domains.capacity.model import series_model as models
+from headgate.domains.capacity.model import histories, series_model
 from headgate.domains.capacity.model.backtest import level_errors, origins, reach, roles, try_all, try_out
 from headgate.domains.capacity.model.clock import DAY
 from headgate.domains.capacity.model.cold_start import lend
@@ -40,7 +39,7 @@ NEWEST = {7: 8 * 52}
 def train(work: Path, out: Path) -> None:
     """Fill `out` with `model/` and `training.json`; a base's weights are kept if the snapshot brings one."""
     snapshot = snapshots.read_snapshot(work / "snapshot")
-    base = models.read(snapshot.base) if snapshot.base else []
+    base = series_model.read(snapshot.base) if snapshot.base else []
     kept = {one.series: model.weights[:, i] for model in base for i, one in enumerate(model.series)}
     found = [newest(history) for history in histories.load(snapshot.folder, snapshot.as_of)]
     if not found:
@@ -49,7 +48,7 @@ def train(work: Path, out: Path) -> None:
     fits = [fit_all(history, mine) for history, mine in zip(found, weights, strict=True)]
     tried = try_all(found, "tune", weights)
     (out / "model").mkdir()
-    models.save(share_kinds([model for model, _ in fits]), out / "model")
+    series_model.save(share_kinds([model for model, _ in fits]), out / "model")
     told = [
         _facts(history, model, fitted, [one for whose, _, one in tried if whose is history])
         for history, (model, fitted) in zip(found, fits, strict=True)
