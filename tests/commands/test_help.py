@@ -19,10 +19,7 @@ HEAVY = "torch mlflow lightning prefect great_expectations polars numpy pandas l
 #: The help of every command but those whose options a domain makes.
 SCRIPT = f"""
 import resource, sys
-import pytest
-
 from headgate import cli
-from headgate import domain as contract
 def call(*command):
     sys.argv = ["headgate", *command, "--help"]
     try:
