@@ -21,6 +21,7 @@ def backup(
 
     Registry, artifacts, ledger, datasets, decision log and corrections.
     """
+    from headgate.operations.backup import make_backup
 
     here, target = settings.load(), Path(out).expanduser()
     if out.endswith("/") and here.home.is_dir():  # a path forgets the slash: every night would write the same file
@@ -41,6 +42,7 @@ def restore(
 
     The ledger and its anchors are verified too.
     """
+    from headgate.operations.restore import restore_backup
 
     here = settings.load()
     where = replace(here, home=into.expanduser().resolve()) if into else here
