@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from headgate.domain import NAMES
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file
 from headgate.registry import databases
+from headgate.registry.aliases import read_aliases
 from headgate.registry.ledger import Ledger
 from headgate.settings import Settings
 
@@ -157,11 +157,12 @@ def _copy_databases(settings: Settings, scratch: Path) -> tuple[str, ...]:
     (scratch / STATE / "mlflow").mkdir(parents=True)
     there = versions.exist(settings)
     ledger = Ledger(settings)
+    models = sorted(read_aliases(versions.client(settings))) if there else []
     with ExitStack() as stack:
-        leases = [stack.enter_context(ledger.lease(f"registry/{name}")) for name in sorted(NAMES)]
+        leases = [stack.enter_context(ledger.lease(f"registry/{name}")) for name in models]
         anchors: tuple[str, ...] = ()
         if there:
-            anchors = tuple(changes.anchors(versions.client(settings), list(NAMES)))
+            anchors = tuple(changes.anchors(versions.client(settings), models))
         if settings.tracking_uri and databases.is_postgresql(settings.tracking_uri):
             databases.dump(settings.tracking_uri, scratch / REGISTRY_DUMP)
         elif settings.local_database.is_file():

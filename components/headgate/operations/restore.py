@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from headgate.data import datasets
-from headgate.domain import NAMES
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
 from headgate.operations.backup import CHUNK, FORMAT, MANIFEST, REGISTRY_DUMP, STATE, Kept, Manifest, make_backup
 from headgate.registry import databases
+from headgate.registry.aliases import read_aliases
 from headgate.registry.changes import TAG_ANCHOR
 from headgate.registry.ledger import Ledger
 from headgate.servers import running
@@ -62,9 +62,9 @@ def restore_backup(archive: Path, settings: Settings, *, force: bool = False) ->
     if up := running(settings):
         raise UsageError(f"The servers of {home} are up ({', '.join(up)}): stop them first.")
     with ExitStack() as stack:
-        if occupied:  # no run of a domain is under way, and none begins
-            for name in NAMES:
-                stack.enter_context(datasets.exclusively(settings, name))
+        if occupied:  # no run is under way, nor anything else that holds a lock, and none begins
+            for lock in sorted((home / "locks").glob("*.lock")):
+                stack.enter_context(datasets.exclusively(settings, lock.stem))
         with atomic_folder(home) as draft:
             scratch = draft / ".restoring"
             manifest = unpack(archive, scratch)
@@ -196,7 +196,8 @@ def backup_drill(settings: Settings) -> None:
     from headgate.operations.batch import checkout
     from headgate.registry import versions
 
-    before = {name: versions.champion(versions.client(settings), name) for name in NAMES}
+    registry = versions.client(settings)
+    before = {name: versions.champion(registry, name) for name in read_aliases(registry)}
     if not any(before.values()):
         raise UsageError(f"No version decides in {settings.home}, so there is nothing to rehearse.")
     with TemporaryDirectory(prefix=".tmp-headgate-", dir=settings.home.parent) as scratch:
