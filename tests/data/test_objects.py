@@ -21,14 +21,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def locks(here: Settings) -> list[dict]:
     """The locks of two runs that share a file."""
-    work = datasets.prepare(here, "rooms", Request("nowhere", datetime(2026, 1, 22, tzinfo=UTC)))
+    work = datasets.prepare(here, "adclicks", Request("nowhere", datetime(2026, 1, 22, tzinfo=UTC)))
     folder, found = work / "snapshot", []
     (folder / "raw").mkdir(parents=True)
     (folder / "raw" / "day").write_text("a day that is over")
     for run in ("first", "second"):
         (folder / "snapshot.json").unlink(missing_ok=True)  # it may be a link into the store
         (folder / "snapshot.json").write_text(run)
-        found.append(datasets.record(here, "rooms", ["snapshot"]))
+        found.append(datasets.record(here, "adclicks", ["snapshot"]))
     return found
 
 

@@ -246,7 +246,7 @@ def record(settings: Settings, clicks: Sequence[Click], decided: datetime) -> No
     recorder = Segments(settings)
     rows = [
         LoggedClick(
-            f"d-{one.click_id}", micros(decided), 1, "b", "", "champion", "all", False, one.click_id,
+            f"d-{one.click_id}", micros(decided), 1, "b", "", "champion", "all", "valid", one.click_id,
             micros(one.event_time), 0, micros(one.received_at), one.user_id, one.session_id, one.ip, one.device,
             one.logged_in, "", None, None, None, None, True, None,
         )

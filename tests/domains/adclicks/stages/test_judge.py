@@ -24,7 +24,8 @@ def run(tmp_path: Path) -> Any:
     def evaluation(name: str, decided: list[bool], good: list[bool]) -> Path:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        rows = {"key": [str(n) for n in range(len(decided))], "good": good, "decided": decided}
+        outcomes = ["invalid" if one else "valid" for one in decided]
+        rows = {"key": [str(n) for n in range(len(decided))], "good": good, "outcome": outcomes}
         pl.DataFrame(rows).write_parquet(folder / ROWS)
         return folder
 

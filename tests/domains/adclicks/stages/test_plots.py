@@ -21,7 +21,8 @@ def legend(work: Path, slices: list[str], monkeypatch: pytest.MonkeyPatch) -> li
         (work / folder).mkdir(parents=True, exist_ok=True)
     scores = {f"score_{name}": [0.1, 0.9] * len(slices) for name in NAMES}
     rows = {"slice": [name for name in slices for _ in range(2)], "good": [True, False] * len(slices)}
-    flags = {name: [False, True] * len(slices) for name in ("decided", "heavy")} | {"human": rows["good"]}
+    flags = {"heavy": [False, True] * len(slices), "human": rows["good"]}
+    rows["outcome"] = ["valid", "invalid"] * len(slices)
     pl.DataFrame(scores | rows | flags).write_parquet(work / "evaluate" / ROWS)
     write_json(work / "calibrate" / "bundle" / THRESHOLDS, {n: {"slice": n, "threshold": 0.5} for n in slices})
     pl.DataFrame({"p": [None], "why": ["too few days"]}).write_csv(work / "validate" / "hours.csv")

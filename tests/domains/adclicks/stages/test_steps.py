@@ -184,7 +184,7 @@ def test_without_a_certificate_nothing_is_invalidated_and_the_words_tell_what_it
     assert users == len(np.unique(certify.user[certify.bought]))
     assert "Nothing is certified, so nothing is published." in calibration["words"]
     assert f"It takes 368 purchasing users if none of them is invalidated, {368 - users} more" in calibration["words"]
-    assert not pl.read_parquet(work / "evaluate" / "rows.parquet")["decided"].any()
+    assert set(pl.read_parquet(work / "evaluate" / "rows.parquet")["outcome"]) == {"valid"}
 
 
 def test_what_is_certified_is_what_decides(again: Path) -> None:
@@ -197,7 +197,7 @@ def test_what_is_certified_is_what_decides(again: Path) -> None:
         assert entry["slice"] in certificate["slices"]
         assert entry["threshold"] == certificate["thresholds"][entry["slice"]]
     rows = pl.read_parquet(again / "evaluate" / "rows.parquet")
-    assert 0 < rows["decided"].sum() < len(rows)
+    assert set(rows["outcome"]) == {"valid", "invalid"}
 
 
 def test_the_certificate_counts_each_held_out_user_once(again: Path) -> None:
@@ -289,11 +289,11 @@ def test_the_scorecard_is_what_the_decisions_say(again: Path, card: pl.DataFrame
 
     busiest = rows.filter("good")["slice"].mode()[0]
     for part, frame in (("all", rows), (busiest, rows.filter(pl.col("slice") == busiest))):
-        decided, good = frame["decided"].to_numpy(), frame["good"].to_numpy()
+        decided, good = (frame["outcome"] == "invalid").to_numpy(), frame["good"].to_numpy()
         assert value("ivr", part) == pytest.approx(decided.mean())
         assert value("fpr", part) == pytest.approx(decided[good].mean())
         assert value("auc", part) == pytest.approx(roc_auc_score(~good, frame["score_net"]))
-    heavy = rows.filter("heavy")["decided"].to_numpy()
+    heavy = (rows.filter("heavy")["outcome"] == "invalid").to_numpy()
     assert value("coverage", "all") == pytest.approx(heavy.mean())
 
 
@@ -305,8 +305,9 @@ def test_differences_to_the_baselines_are_those_of_the_aucs_with_their_intervals
     auc = dict(card.filter((pl.col("metric") == "auc") & (pl.col("slice") == "all")).select("model", "value").rows())
     for name in MODELS - {"net"}:
         gap = found[f"net − {name}"]
-        assert gap["auc"] == pytest.approx(auc["net"] - auc[name])
-        assert gap["low"] <= gap["auc"] <= gap["high"]
+        assert gap["metric"] == "auc"
+        assert gap["value"] == pytest.approx(auc["net"] - auc[name])
+        assert gap["low"] <= gap["value"] <= gap["high"]
 
 
 def test_any_version_is_evaluated_on_the_rows_of_another_run(work: Path, again: Path, tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_any_version_is_evaluated_on_the_rows_of_another_run(work: Path, again: 
     mine, theirs = (pl.read_parquet(folder / "rows.parquet") for folder in (again / "evaluate", out))
     assert mine["key"].equals(theirs["key"])
     assert mine["score_net"].equals(theirs["score_net"])
-    assert not theirs["decided"].any()
+    assert set(theirs["outcome"]) == {"valid"}
 
 
 def test_rows_without_a_purchase_cannot_be_judged(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

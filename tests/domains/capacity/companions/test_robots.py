@@ -155,7 +155,7 @@ def test_a_mask_is_withdrawn_where_the_clicks_were_given_back(
 ) -> None:
     run("--region", "in", "--service", "cart")
     run("--region", "in")
-    rule(home, "adclicks", attacked, against=False, who="ann", why="a football match")
+    rule(home, get_domain("adclicks"), attacked, outcome="valid", who="ann", why="a football match")
     assert "There is no block" in run("--region", "in").output
     (left,) = as_of(read_masks(source), datetime.now(UTC))
     assert left.services == ("cart",), "masks of other series are left alone"
