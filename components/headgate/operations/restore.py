@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from headgate.data import datasets
+from headgate.domains import NAMES
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
 from headgate.operations.backup import CHUNK, FORMAT, MANIFEST, REGISTRY_DUMP, STATE, Kept, Manifest, make_backup
@@ -63,8 +64,8 @@ def restore_backup(archive: Path, settings: Settings, *, force: bool = False) ->
         raise UsageError(f"The servers of {home} are up ({', '.join(up)}): stop them first.")
     with ExitStack() as stack:
         if occupied:  # no run is under way, nor anything else that holds a lock, and none begins
-            for lock in sorted((home / "locks").glob("*.lock")):
-                stack.enter_context(datasets.exclusively(settings, lock.stem))
+            for name in sorted({*NAMES, *(lock.stem for lock in (home / "locks").glob("*.lock"))}):
+                stack.enter_context(datasets.exclusively(settings, name))
         with atomic_folder(home) as draft:
             scratch = draft / ".restoring"
             manifest = unpack(archive, scratch)
