@@ -2,7 +2,8 @@
 
 Checking millions of rows with expectations is slow, so the table engine computes a profile first: a few small tables,
 each with a column `key` that names its rows (an hour, a column, a day). An expectation says in which range a column
-of one of them must lie. What the data cannot answer is null in the profile, and *not judged*.
+of one of them must lie, which texts it may hold, or what they look like. What the data cannot answer is null in the
+profile, and *not judged*.
 """
 
 import logging
@@ -30,20 +31,17 @@ def check_profile(profile: Profile, expectations: Sequence[Expectation]) -> list
 def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[str, list[int]]:
     """Rows that break each expectation, by its name."""
     import great_expectations as gx
-    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween  # type: ignore[attr-defined]
 
     judged = [e for e in expectations if table[e.column].count()]
     found: dict[str, list[int]] = {e.name: [] for e in expectations}
     if not judged:
         return found
-    frame = table.select(pl.col({e.column for e in judged}).cast(pl.Float64)).with_row_index("row").to_pandas()
+    types = {e.column: pl.String if e.is_text else pl.Float64 for e in judged}
+    frame = table.select(pl.col(name).cast(dtype) for name, dtype in types.items()).with_row_index("row").to_pandas()
     batch = _frames().get_batch({"dataframe": frame})
     suite = gx.ExpectationSuite(
         name="profile",
-        expectations=[
-            ExpectColumnValuesToBeBetween(column=e.column, min_value=e.low, max_value=e.high, meta={"name": e.name})
-            for e in judged
-        ],
+        expectations=[_as_great(e) for e in judged],
     )
     result = batch.validate(
         suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]}
@@ -54,6 +52,18 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
             name = outcome.expectation_config.meta["name"]  # type: ignore[union-attr]
             found[name] = [int(row["row"]) for row in rows]
     return found
+
+
+def _as_great(e: Expectation) -> Any:
+    """The expectation as Great Expectations knows it."""
+    from great_expectations.expectations import core
+
+    told: dict[str, Any] = {"column": e.column, "meta": {"name": e.name}}
+    if e.within is not None:
+        return core.ExpectColumnValuesToBeInSet(value_set=list(e.within), **told)
+    if e.matches is not None:
+        return core.ExpectColumnValuesToMatchRegex(regex=e.matches, **told)
+    return core.ExpectColumnValuesToBeBetween(min_value=e.low, max_value=e.high, **told)
 
 
 @cache
@@ -69,7 +79,7 @@ def _frames() -> Any:
 
 
 def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
-    values = table[e.column].drop_nulls().to_numpy()
+    values = table[e.column].drop_nulls()
 
     def check(outcome: Any, measured: str, sentence: str) -> Check:
         return Check("data", e.name, outcome, e.consequence, measured, e.demanded, sentence)
@@ -77,15 +87,21 @@ def _check(table: pl.DataFrame, e: Expectation, broken: list[int]) -> Check:
     if not len(values):
         why = table["why"].drop_nulls().first() if "why" in table.columns else None
         return check("not judged", "–", str(why or "The data cannot answer this."))
-    extreme = values.min() if e.low is not None else values.max()
+    measured = _texts(table, e, broken) if e.is_text else _number(values.min() if e.low is not None else values.max())
     if not broken:
-        return check("passed", _number(extreme), "As expected.")
+        return check("passed", measured, "As expected.")
     rows = table[broken].to_dicts()
     named = "; ".join(e.explain(row) for row in rows[:NAMED])
     more = f"; and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return check("failed", _number(extreme), f"{e.name.capitalize()}: {named}{more}. {e.remedy}")
+    return check("failed", measured, f"{e.name.capitalize()}: {named}{more}. {e.remedy}")
 
 
-def _number(value: float) -> str:
+def _texts(table: pl.DataFrame, e: Expectation, broken: list[int]) -> str:
+    """The first text that is not as expected, or how many there are that are."""
+    return str(table[e.column][broken[0]]) if broken else f"{table[e.column].count():,} texts"
+
+
+def _number(number: Any) -> str:
     """A number in a few characters, without a power of ten where people would write none."""
+    value = float(number)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
