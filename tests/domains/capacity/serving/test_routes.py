@@ -227,7 +227,7 @@ def test_what_was_asked_is_logged(slots: Slots, forecaster: Forecaster) -> None:
     (row,) = noted.rows
     assert (row.kind, row.series, row.step, row.version, row.role) == ("forecast", HOME, 3600, 7, "champion")
     assert row.companions == f"calendar:own-{forecaster.companion()}"
-    assert (row.end - row.start, row.against) == (86_400_000_000, False)
+    assert (row.end - row.start, row.outcome) == (86_400_000_000, "asked")
 
 
 def test_what_came_is_logged_once_with_its_band(slots: Slots, forecaster: Forecaster) -> None:
@@ -244,7 +244,8 @@ def test_what_came_is_logged_once_with_its_band(slots: Slots, forecaster: Foreca
     assert [row.time // 1_000_000 - first for row in noted.rows] == [0, 900, 2700, 3600]
     assert [row.outcome == "outside" for row in noted.rows] == [False, True, True, False]
     assert [row.slice for row in noted.rows] == ["no event", "no event", "events", "events"], "it is 23:00 in Berlin"
-    assert {(row.kind, row.step, row.companions) for row in noted.rows} == {("actual", 900, forecaster.companion())}
+    own = f"calendar:own-{forecaster.companion()}"
+    assert {(row.kind, row.step, row.companions) for row in noted.rows} == {("actual", 900, own)}
     for row, number in zip(noted.rows, (0, 1, 3, 4), strict=True):
         assert row.actual == came[number]
         assert (row.low, row.forecast, row.high) == pytest.approx([said[q][number] for q in (0.05, 0.5, 0.95)])
