@@ -88,7 +88,7 @@ def retrain(
 def due(here: settings.Settings, domain: str, asked: dict[str, Any]) -> State:
     """Every day that is due, oldest first, each as a run of its own. After one that ends in a fault the newer wait."""
     state: State = Completed(name="NothingDue", message=f"{domain}: the day was judged already.")
-    for as_of in days_due(here, domain, flow_run.scheduled_start_time):
+    for as_of in days_due(here, get_domain(domain), flow_run.scheduled_start_time):
         ended = retrain(domain, as_of=as_of, **asked, return_state=True)
         state = State(type=ended.type, name=ended.name, message=ended.message)
         if as_of.date() not in days_judged(here, domain):

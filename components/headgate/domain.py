@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from headgate.contract.cadence import DAILY, Cadence
 from headgate.contract.checks import Check
 from headgate.contract.companions import Companion
 from headgate.contract.expectations import Expectation, Profile
@@ -66,6 +67,8 @@ class Domain:
     scenarios: Mapping[str, str]  # what `simulate` can play, by name, each in a line
     demo: Sizes  # of the demonstration; the class of the domain's own sizes
     small: Sizes  # enough for a version that its gate lets pass: for tests and drills
+    cadence: Cadence = DAILY  # how often it retrains
+    depends_on: tuple[str, ...] = ()  # domains whose log it reads: they are retrained before it
     outcomes: Outcomes | None = None  # None: it decides nothing
     live: Live | None = None  # None: it answers nothing that is logged
     import_data: Callable[..., Imported] | None = None  # (source, out, *, format, mapping, tz, facts): → the raw schema
@@ -123,3 +126,16 @@ def get_domain(name: str) -> Domain:
         raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")
     domain: Domain = getattr(import_module(f"headgate.domains.{name}.domain"), name.upper())
     return domain
+
+
+def in_order(domains: Sequence[Domain]) -> list[Domain]:
+    """`domains`, each after those that it depends on, and else in their order. Raises UsageError in a circle."""
+    left, done = list(domains), list[Domain]()
+    while left:
+        waiting = {domain.name for domain in left}
+        ready = next((domain for domain in left if not waiting & set(domain.depends_on)), None)
+        if ready is None:
+            raise UsageError(f"These domains depend on each other: {', '.join(sorted(waiting))}.")
+        left.remove(ready)
+        done.append(ready)
+    return done

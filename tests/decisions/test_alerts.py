@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from headgate.contract.cadence import Cadence
 from headgate.decisions import alerts
 from headgate.decisions.alerts import Alert
+from headgate.domain import Domain
 from headgate.files import write_json
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.ledger_state import state_of
 from headgate.settings import Settings, load
+
+from ..toy import ROOMS
 
 NOW = datetime.now(UTC)
 ALERT = Alert("rooms", "harm", "harm:7", "Version 7 wrongs people.", {"slice": "hall"})
@@ -116,12 +120,12 @@ def changed(number: int, **details: Any) -> Entry:
     return Entry("rooms", "changed", "ada", "it was bad", from_version=9, to_version=number, details=details)
 
 
-def due(here: Settings, entries: list[Entry], as_of: datetime | None = None) -> dict[str, str]:
+def due(here: Settings, entries: list[Entry], as_of: datetime | None = None, domain: Domain = ROOMS) -> dict[str, str]:
     ledger = Ledger(here)
     for entry in entries:
         ledger.append(entry)
     known = ledger.entries("rooms")
-    found = alerts.due(here, "rooms", known, state_of(known), as_of, NOW)
+    found = alerts.due(here, domain, known, state_of(known), as_of, NOW)
     assert len({alert.key for alert in found}) == len(found)
     return {alert.kind: alert.words for alert in found}
 
@@ -154,6 +158,14 @@ def test_a_fact_that_was_told_is_not_due_again(here: Settings) -> None:
 def test_a_day_without_a_run_is_told(here: Settings) -> None:
     ran(here, "promoted", timedelta(hours=31))
     assert "a day was missed" in due(here, [changed(8)])["missed day"]
+
+
+def test_of_a_weekly_domain_a_week_without_a_run_is_told(here: Settings) -> None:
+    weekly = replace(ROOMS, cadence=Cadence(weekday=0))
+    ran(here, "promoted", timedelta(days=6))
+    assert due(here, [changed(8)], as_of=NOW - timedelta(days=30), domain=weekly) == {}
+    ran(here, "promoted", timedelta(days=7, hours=7))
+    assert "a week was missed" in due(here, [], domain=weekly)["missed week"]
 
 
 def test_data_that_was_refused_is_told(here: Settings) -> None:

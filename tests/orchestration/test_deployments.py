@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate import settings
-from headgate.domain import NAMES, Domain, Request
+from headgate.contract.cadence import Cadence
+from headgate.domain import NAMES, Domain, Request, get_domain, in_order
 from headgate.errors import HeadgateError, UsageError
 from headgate.orchestration import deployments
 from headgate.orchestration.deployments import find_sources
@@ -28,6 +29,7 @@ from headgate.orchestration.outcome import Outcome, days_judged
 from headgate.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+CLICKS, LOADS = get_domain("adclicks"), get_domain("capacity")
 DAYS = st.dates(date(2026, 1, 1), date(2026, 3, 1))
 
 
@@ -79,26 +81,44 @@ def test_the_record_of_days_counts_what_was_judged_and_not_what_crashed(here: Se
     _ended(_midnight(23), domain="capacity").write(here)
     assert days_judged(here, "adclicks") == {date(2026, 1, 20), date(2026, 1, 21)}
     late = datetime(2026, 1, 23, 3, tzinfo=UTC)
-    assert days_due(here, "adclicks", late) == [_midnight(22), _midnight(23)]
-    assert days_due(here, "capacity", late) == []
+    assert days_due(here, CLICKS, late) == [_midnight(22), _midnight(23)]
+    assert days_due(here, LOADS, late) == []
     last = Outcome.read(here, "adclicks")
     assert last is not None
     assert last.as_of == (_midnight(22) + timedelta(hours=5)).isoformat()
 
 
 def test_the_first_run_ever_asks_for_its_own_day_only(here: Settings) -> None:
-    assert days_due(here, "adclicks", datetime(2026, 1, 23, 23, 59, tzinfo=UTC)) == [_midnight(23)]
+    assert days_due(here, CLICKS, datetime(2026, 1, 23, 23, 59, tzinfo=UTC)) == [_midnight(23)]
 
 
 def test_what_was_missed_long_ago_stays_so(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     _ended(_midnight(1)).write(here)
     late = datetime(2026, 1, 31, 3, tzinfo=UTC)
-    assert days_due(here, "adclicks", late) == [_midnight(day) for day in range(24, 32)]
+    assert days_due(here, CLICKS, late) == [_midnight(day) for day in range(24, 32)]
     monkeypatch.setenv(CATCH_UP, "1")
-    assert days_due(here, "adclicks", late) == [_midnight(30), _midnight(31)]
+    assert days_due(here, CLICKS, late) == [_midnight(30), _midnight(31)]
     monkeypatch.setenv(CATCH_UP, "a week")
     with pytest.raises(UsageError, match="no number of days"):
-        days_due(here, "adclicks", late)
+        days_due(here, CLICKS, late)
+
+
+def test_of_a_weekly_domain_only_its_weekday_is_due_and_weeks_are_caught_up(here: Settings) -> None:
+    weekly = replace(CLICKS, cadence=Cadence(weekday=0))
+    assert days_due(here, weekly, datetime(2026, 1, 23, 3, tzinfo=UTC)) == [], "a Friday"
+    assert days_due(here, weekly, datetime(2026, 1, 26, 3, tzinfo=UTC)) == [_midnight(26)], "a Monday"
+    _ended(_midnight(5)).write(here)
+    assert days_due(here, weekly, datetime(2026, 1, 28, 3, tzinfo=UTC)) == [_midnight(12), _midnight(19), _midnight(26)]
+    _ended(_midnight(26)).write(here)
+    assert days_due(here, weekly, datetime(2026, 1, 28, 3, tzinfo=UTC)) == []
+
+
+def test_a_domain_comes_after_those_whose_log_it_reads() -> None:
+    assert [one.name for one in in_order([LOADS, CLICKS])] == ["adclicks", "capacity"]
+    assert in_order([LOADS]) == [LOADS], "what is not there is not waited for"
+    circle = [replace(CLICKS, depends_on=("capacity",)), LOADS]
+    with pytest.raises(UsageError, match="depend on each other: adclicks, capacity"):
+        in_order(circle)
 
 
 def test_a_run_that_was_to_begin_later_today_was_last_to_begin_yesterday() -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headgate.commands.watch import follow
 from headgate.console.page import PREFIX
-from headgate.domain import NAMES, get_domain
+from headgate.domain import NAMES, get_domain, in_order
 from headgate.files import read_json, write_json
 from headgate.operations.retrain import run_retrain
 from headgate.registry import versions
@@ -36,7 +36,7 @@ def run_demo(settings: Settings, *, serve: bool) -> int:
     """The main job: simulate if there is no data yet, retrain every domain; with `serve`, then serve. An exit code."""
     codes = []
     with _stores(settings) as started:
-        for name in NAMES:
+        for name in (domain.name for domain in in_order([get_domain(name) for name in NAMES])):
             source, as_of = _demo_data(settings, name)
             outcome = run_retrain(settings, get_domain(name), source, as_of)
             print(outcome.words, flush=True)

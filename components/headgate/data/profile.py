@@ -9,6 +9,7 @@ profile, and *not judged*.
 import logging
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import polars as pl
@@ -56,7 +57,7 @@ def _validate(table: pl.DataFrame, expectations: Sequence[Expectation]) -> dict[
 
 def _as_great(e: Expectation) -> Any:
     """The expectation as Great Expectations knows it."""
-    from great_expectations.expectations import core
+    core: Any = import_module("great_expectations.expectations.core")
 
     told: dict[str, Any] = {"column": e.column, "meta": {"name": e.name}}
     if e.within is not None:

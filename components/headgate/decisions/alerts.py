@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from headgate.domain import Domain
 from headgate.orchestration.outcome import last_run
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.ledger_state import LedgerState
@@ -20,7 +21,9 @@ from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["rollback", "refusal", "missed day", "old champion", "harm", "drift", "latency", "matured labels"]
+Kind = Literal[
+    "rollback", "refusal", "missed day", "missed week", "old champion", "harm", "drift", "latency", "matured labels"
+]
 
 #: Who alerts, for the ledger.
 WHO = "the watch"
@@ -31,11 +34,11 @@ TIMEOUT, WAITS = 5.0, (1.0, 4.0)
 #: Facts that are older than this are history, and wake nobody.
 FRESH = timedelta(days=2)
 
-#: A domain is retrained daily: without a run whose data is younger than this, a day was missed.
-MISSED = timedelta(hours=30)
+#: A domain is retrained by its cadence: without a run whose data is younger than that and this, one was missed.
+LATE = timedelta(hours=6)
 
-#: A champion that was made of data older than this has grown old.
-OLD = timedelta(days=7)
+#: A champion that was made of data from before so many runs has grown old.
+OLD = 7
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,14 @@ def redacted(url: str) -> str:
 
 
 def due(
-    settings: Settings, domain: str, entries: Sequence[Entry], at: LedgerState, as_of: datetime | None, now: datetime
+    settings: Settings, domain: Domain, entries: Sequence[Entry], at: LedgerState, as_of: datetime | None, now: datetime
 ) -> list[Alert]:
     """What the ledger's `entries` of a domain and its last run give to tell, and was not told.
 
     `as_of` is of the champion's data, where it is known.
     """
     known = told(entries)
-    facts = (*_changes(domain, entries, now), *_runs(settings, domain, at, now), *_age(domain, at, as_of, now))
+    facts = (*_changes(domain.name, entries, now), *_runs(settings, domain, at, now), *_age(domain, at, as_of, now))
     return [alert for alert in facts if alert.key not in known]
 
 
@@ -125,22 +128,23 @@ def _changes(domain: str, entries: Sequence[Entry], now: datetime) -> Iterator[A
             yield Alert(domain, "refusal", f"refusal:{entry.seq}", words, said)
 
 
-def _runs(settings: Settings, domain: str, at: LedgerState, now: datetime) -> Iterator[Alert]:
-    run = last_run(settings, domain)
+def _runs(settings: Settings, domain: Domain, at: LedgerState, now: datetime) -> Iterator[Alert]:
+    name, run = domain.name, last_run(settings, domain.name)
     if run is None or at.champion is None:
         return
     as_of = run["as_of"]
     if run["result"] in ("data refused", "did not end"):
-        yield Alert(domain, "refusal", f"{run['result']}:{as_of}", f"The run as of {as_of}: {run['words']}")
-    if now - datetime.fromisoformat(as_of) > MISSED:
-        words = f"The last run is as of {as_of}: a day was missed. `headgate retrain {domain}` catches up."
-        yield Alert(domain, "missed day", f"missed:{as_of}", words)
+        yield Alert(name, "refusal", f"{run['result']}:{as_of}", f"The run as of {as_of}: {run['words']}")
+    if now - datetime.fromisoformat(as_of) > domain.cadence.every + LATE:
+        kind: Kind = "missed day" if domain.cadence.period == "day" else "missed week"
+        words = f"The last run is as of {as_of}: a {domain.cadence.period} was missed."
+        yield Alert(name, kind, f"missed:{as_of}", f"{words} `headgate retrain {name}` catches up.")
 
 
-def _age(domain: str, at: LedgerState, as_of: datetime | None, now: datetime) -> Iterator[Alert]:
-    if as_of is not None and now - as_of > OLD:
+def _age(domain: Domain, at: LedgerState, as_of: datetime | None, now: datetime) -> Iterator[Alert]:
+    if as_of is not None and now - as_of > OLD * domain.cadence.every:
         words = (
             f"Version {at.champion} decides, and was made of data as of {as_of:%Y-%m-%d}, {(now - as_of).days} days "
             "ago: `headgate status` says why no newer one was let through."
         )
-        yield Alert(domain, "old champion", f"old:{at.champion}", words, {"as_of": as_of.isoformat()})
+        yield Alert(domain.name, "old champion", f"old:{at.champion}", words, {"as_of": as_of.isoformat()})

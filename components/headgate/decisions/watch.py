@@ -89,9 +89,10 @@ class Watcher:
             since = datetime.fromisoformat(next(one.at for one in reversed(entries) if one.what == "changed"))
             looked = self._act(watch, where, self._count(watch, where.champion, where.previous, since))
         entries = self._ledger.entries(name)
-        facts = alerts.due(self._settings, name, entries, state_of(entries), self._made_as_of(where), self._now())
+        made, now = self._made_as_of(where), self._now()
+        facts = alerts.due(self._settings, self._domain, entries, state_of(entries), made, now)
         known = alerts.told(entries)
-        return self._tell(looked, *facts, *(one for one in self._latency.look(self._now()) if one.key not in known))
+        return self._tell(looked, *facts, *(one for one in self._latency.look(now) if one.key not in known))
 
     def _count(self, watch: Watch, champion: int, previous: int | None, since: datetime) -> Looked:
         """Count the new decisions, day by day up to the newest that has any."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from headgate.data import datasets, sources
-from headgate.domain import NAMES, get_domain
+from headgate.domain import NAMES, get_domain, in_order
 from headgate.errors import UsageError
 from headgate.orchestration.due import days_due, last_tick
 from headgate.orchestration.outcome import days_judged
@@ -42,7 +42,7 @@ def find_sources(settings: Settings, chosen: Collection[str], given: Mapping[str
     found: dict[str, str] = {}
     for name in given:
         get_domain(name)
-    for name in (get_domain(name).name for name in chosen or NAMES):
+    for name in (one.name for one in in_order([get_domain(name) for name in chosen or NAMES])):
         demo = demo_folder(settings, name)
         source = given.get(name) or os.environ.get(variable(name)) or (demo if Path(demo).is_dir() else "")
         if source:
@@ -118,7 +118,7 @@ def catch_up(settings: Settings, name: str, at: time, now: datetime) -> bool:
     from prefect.states import Scheduled
 
     tick = last_tick(at, now)
-    if not days_judged(settings, name) or not days_due(settings, name, tick):
+    if not days_judged(settings, name) or not days_due(settings, get_domain(name), tick):
         return False
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(f"retrain/{name}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection
 from datetime import UTC, date, datetime, time, timedelta
 
+from headgate.domain import Domain
 from headgate.errors import UsageError
 from headgate.orchestration.outcome import days_judged
 from headgate.settings import Settings
@@ -28,11 +29,14 @@ def missed(done: Collection[date], today: date, first: date, limit: int) -> list
     return [start + number * DAY for number in range((today - start).days + 1)]
 
 
-def days_due(settings: Settings, domain: str, start: datetime) -> list[datetime]:
-    """The instants that a run which was to begin at `start` retrains as of, oldest first; none if its day is done."""
-    done, today = days_judged(settings, domain), start.astimezone(UTC).date()
-    days = missed(done, today, min(done, default=today), catch_up_days())
-    return [datetime.combine(day, time.min, UTC) for day in days]
+def days_due(settings: Settings, domain: Domain, start: datetime) -> list[datetime]:
+    """The instants that a run which was to begin at `start` retrains as of, oldest first; none if its day is done.
+
+    Of a weekly domain only those of its weekday, and of as many weeks as of days of a daily one.
+    """
+    done, today = days_judged(settings, domain.name), start.astimezone(UTC).date()
+    days = missed(done, today, min(done, default=today), catch_up_days() * domain.cadence.every.days)
+    return [datetime.combine(day, time.min, UTC) for day in days if domain.cadence.falls_on(day)]
 
 
 def catch_up_days() -> int:

@@ -22,6 +22,7 @@ CAPACITY = Domain(
     plots=late("headgate.domains.capacity.stages.plots:plots"),
     metrics=METRICS,
     limits=LIMITS,
+    depends_on=("adclicks",),  # minutes full of robots are masked by what it decides against
     outcomes=OUTCOMES,
     load=late("headgate.domains.capacity.model.forecaster:Forecaster"),
     decide=late("headgate.domains.capacity.stages.batch:decide"),

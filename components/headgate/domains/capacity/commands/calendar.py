@@ -267,7 +267,7 @@ def mask_robots(
         str, typer.Option("--from", metavar="TIME", help="Long enough before the robots to show what is usual.")
     ],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")],
-    domain: Annotated[str, typer.Option(help="Whose decisions tell.")] = "adclicks",
+    domain: Annotated[str | None, typer.Option(help="Whose decisions tell; adclicks', if left out.")] = None,
     least: Annotated[
         float, typer.Option(metavar="SHARE", help="Of the decisions, beyond what is usually decided against.")
     ] = 0.05,
@@ -288,7 +288,7 @@ def mask_robots(
     from headgate.domain import get_domain
     from headgate.domains.capacity.companions import robots
 
-    other = get_domain(domain)
+    other = get_domain(domain or get_domain("capacity").depends_on[0])
     first, end = calendar_options.instant(since), calendar_options.instant(until)
     assert first is not None
     assert end is not None
@@ -296,7 +296,7 @@ def mask_robots(
     signed = calendar_options.signature(author, reason, known_since, dry_run)
     source, services = calendar_options.folder(in_), tuple(service or ["*"])
     found = robots.blocks(robots.counted(settings.load(), other, first, end), least)
-    pairs = robots.mask(source, found, (first, end), signed, domain=domain, region=region, services=services)
+    pairs = robots.mask(source, found, (first, end), signed, domain=other.name, region=region, services=services)
     calendar_options.show_robots(found, pairs, dry_run, json)
 
 
