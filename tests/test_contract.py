@@ -17,6 +17,10 @@ def supplied(value: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
         held, declared = getattr(value, field.name), hints[field.name]
         if is_dataclass(held) and not isinstance(held, Late | type):
             yield from supplied(held, f"{path}.{field.name}")
+        elif isinstance(held, tuple):
+            for one in held:
+                if is_dataclass(one):
+                    yield from supplied(one, f"{path}.{field.name}.{getattr(one, 'name', '')}")
         elif callable(held):
             yield f"{path}.{field.name}", declared, held
 

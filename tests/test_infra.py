@@ -147,7 +147,7 @@ def test_what_people_must_see_is_on_the_dashboard_and_what_they_must_know_alerts
     wanted = {f"headgate_{name}_total" for name in counted} | {f"headgate_{name}" for name in states}
     assert wanted | {"headgate_request_seconds_bucket"} <= shown
     alerts = {rule["alert"] for group in documents(INFRA / "alerts.yaml")[0]["groups"] for rule in group["rules"]}
-    names = {"LogFailing", "Problem", "CountersAway", "Slow", "DefaultAnswers", "NoChampion"}
+    names = {"LogFailing", "Problem", "CountersAway", "Slow", "DefaultAnswers", "NoChampion", "CompanionProblem"}
     assert {f"Headgate{name}" for name in names} <= alerts
 
 

@@ -22,6 +22,7 @@ CALM = {
     'headgate_log_lost_rows_total{instance="a",domain="adclicks"}': "0",
     'headgate_counters_away{instance="a",domain="adclicks"}': "0",
     'headgate_lookups_away{instance="a"}': "0",
+    'headgate_companion_problem{instance="a",domain="adclicks",companion="lookups"}': "0",
     'headgate_default_answers_total{instance="a",domain="adclicks"}': "0",
     'headgate_incomplete_total{instance="a",domain="adclicks"}': "0",
     'headgate_decisions_total{instance="a",domain="adclicks"}': "0+60000",
@@ -48,6 +49,7 @@ TROUBLES: dict[str, dict[str, str | None]] = {
     "HeadgateFaults": {
         'headgate_request_seconds_count{instance="a",path="/v1/adclicks/decisions",status="500"}': "0+1"
     },
+    "HeadgateCompanionProblem": {'headgate_companion_problem{instance="a",domain="adclicks",companion="lookups"}': "1"},
     "HeadgateLookupsAway": {'headgate_lookups_away{instance="a"}': "1"},
 }
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import pytest
 from headgate.decisions.reading import parts
 from headgate.decisions.replay import Asked, Replayed, run
 from headgate.decisions.trace import trace_decision
+from headgate.errors import DataRefused
 from headgate.files import atomic_file, write_json
+from headgate.operations.status import read_status
 from headgate.registry.bundles import CARD
 from headgate.registry.versions import Version
 from headgate.serving.companions import PERIOD
 from headgate.settings import Settings
 
-from ..toy import ROOMS, Rooms
+from ..toy import ROOMS, TOLERANCES, Rooms
 from ..waiting import metric, until
 from .real import real_app
 from .real import settings as settings_in
@@ -164,6 +167,18 @@ def test_a_companion_that_is_gone_is_said_in_a_sentence_and_its_rows_stay_as_the
     assert (done.decisions, done.undecided) == (1, 1)
     assert len(done.gone) == 1
     assert "The tolerances 1 are not degrees by room" in done.words()
+
+
+def test_the_status_tells_which_is_set_and_what_is_wrong_with_one(here: Settings) -> None:
+    assert "companion   tolerances: none is set" in read_status(here, [ROOMS]).words()
+    _set(here, "7", "{}")
+    assert "companion   tolerances: 7" in read_status(here, [ROOMS]).words()
+
+    def away(settings: Settings) -> None:
+        raise DataRefused("The share is away: mount it.")
+
+    broken = replace(ROOMS, companions=(replace(TOLERANCES, identify=away),))
+    assert "companion   tolerances: The share is away: mount it." in read_status(here, [broken]).words()
 
 
 def test_a_trace_tells_the_companion_in_words(here: Settings, decided: pl.DataFrame) -> None:

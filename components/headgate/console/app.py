@@ -18,7 +18,6 @@ from headgate.console import files, state
 from headgate.console.guard import COOKIE, ConsoleGuard, Refused, form, inside, logged_in, same_site, to_login
 from headgate.console.page import PREFIX, Console, Page, aside, ask, environment, partial, render
 from headgate.contract.host import Host
-from headgate.contract.slots import Slots
 from headgate.errors import DataRefused, HeadgateError, UsageError
 
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
@@ -126,7 +125,7 @@ def _state(domains: Sequence[str], host: Host) -> Handler:
         return render(
             request,
             "console/state.html",
-            domains=[(one, (known or {}).get(one.name), _serving(host.slots, one.name)) for one in said],
+            domains=[(one, (known or {}).get(one.name), _serving(host, one.name)) for one in said],
             away=away,
             links=links[0] or state.NOWHERE,
         )
@@ -165,10 +164,16 @@ def _last_run(domains: Sequence[str], host: Host) -> Handler:
     return page
 
 
-def _serving(slots: Slots, domain: str) -> dict[str, object]:
+def _serving(host: Host, domain: str) -> dict[str, object]:
     """What this process decides with, and what is wrong with it."""
-    loaded, canary = slots.champion(domain), slots.canary(domain)
-    return {"loaded": loaded, "canary": canary, "problem": telemetry.redact(slots.problem(domain) or "")}
+    loaded, canary = host.slots.champion(domain), host.slots.canary(domain)
+    problems = [host.slots.problem(domain), *host.companions.problems(domain)]
+    return {
+        "loaded": loaded,
+        "canary": canary,
+        "companions": list(host.companions.of(domain).values()),
+        "problem": telemetry.redact(" ".join(one for one in problems if one)),
+    }
 
 
 def _one_of(request: Request, domains: Sequence[str]) -> str:

@@ -72,6 +72,10 @@ class Companions:
         """Why what is set as `name` is not what is in force; None where all is well."""
         return self._problems.get((domain, name))
 
+    def problems(self, domain: str) -> list[str]:
+        """What is wrong with the companions of a domain."""
+        return [problem for (of, _), problem in list(self._problems.items()) if of == domain]
+
     def refresh(self, domain: str) -> None:
         """Look at once: for who has just changed one, or shows it to people."""
         self._look(domain)

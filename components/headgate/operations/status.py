@@ -1,10 +1,13 @@
 """What an operator asks first: what decides, what waits, how the last run ended, and what is up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from headgate.domain import NAMES
+from headgate.contract.companions import Companion
+from headgate.domain import Domain
+from headgate.errors import in_a_line
 from headgate.orchestration.outcome import last_run
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
@@ -32,6 +35,7 @@ class Status:
                 if held and alias == versions.CHALLENGER and domain["canary"]:
                     made += f"; decides for {domain['canary']:.1%} of the units"
                 lines.append(f"  {alias:<11} {made}")
+            lines += [f"  {'companion':<11} {one['title']}: {_in_force(one)}" for one in domain["companions"]]
             lines += [f"  {'held':<11} {one['window']}by {one['who']}: {one['why']}" for one in domain["holds"]]
             last = domain["last_run"]
             lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
@@ -41,11 +45,12 @@ class Status:
         return "\n".join(lines)
 
 
-def read_status(settings: Settings) -> Status:
-    """Look at the registry, the last outcomes and the servers."""
+def read_status(settings: Settings, domains: Sequence[Domain]) -> Status:
+    """Look at the registry, the last outcomes, the companions and the servers."""
     registry = versions.client(settings) if versions.exist(settings) else None
     found = []
-    for name in NAMES:
+    for domain in domains:
+        name = domain.name
         known = versions.all_versions(registry, name) if registry else []
         holders = {
             alias: next((_brief(v) for v in known if alias in v.aliases), None)
@@ -57,8 +62,22 @@ def read_status(settings: Settings) -> Status:
         found.append(
             {"name": name, "versions": len(known), **holders, "canary": share, "holds": told}
             | {"last_run": last_run(settings, name)}
+            | {"companions": [_companion(settings, one) for one in domain.companions]}
         )
     return Status(str(settings.home), found, pages(settings))
+
+
+def _companion(settings: Settings, companion: Companion) -> dict[str, Any]:
+    """Which of a companion is set now, as who serves here would find it."""
+    told: dict[str, Any] = {"name": companion.name, "title": companion.title, "id": None, "problem": None}
+    try:
+        return told | {"id": companion.identify(settings)}
+    except Exception as error:  # whatever it is, the rest of the status is told
+        return told | {"problem": in_a_line(error)}
+
+
+def _in_force(companion: dict[str, Any]) -> str:
+    return companion["problem"] or companion["id"] or "none is set"
 
 
 def _window(hold: Entry) -> str:

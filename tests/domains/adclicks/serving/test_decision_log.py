@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from headgate.decisions.reading import parts
+from headgate.domain import get_domain
 from headgate.domains.adclicks.companions import lookup_tables
 from headgate.domains.adclicks.companions.followed import identify
 from headgate.domains.adclicks.features.kernel import FEATURES
@@ -87,8 +88,11 @@ def test_a_canary_decides_and_is_logged_for_its_share_of_the_users(registry, cli
     registry.canary("0.5")
     clicks = [CLICK | {"click_id": f"c{n}", "user_id": f"u{n}"} for n in range(40)]
 
-    until(lambda: client.get("/v1/models").json()[0]["canary_version"] == second)
-    assert "decides for 50.0% of the units" in read_status(registry.settings).words()
+    def both():
+        return {one["version"] for one in client.post(DECIDE, json=clicks).json()} == {1, second}
+
+    until(both)
+    assert "decides for 50.0% of the units" in read_status(registry.settings, [get_domain("adclicks")]).words()
     answers = client.post(DECIDE, json=clicks).json()
     assert {one["version"] for one in answers} == {1, second}
     assert [one["click_id"] for one in answers] == [click["click_id"] for click in clicks]

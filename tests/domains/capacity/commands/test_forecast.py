@@ -65,7 +65,9 @@ def test_a_reach_beyond_what_was_tested_is_said(run: Any, tmp_path: Path) -> Non
     assert "further ahead than any origin could test" in told.stdout
 
 
-def test_a_newer_calendar_changes_the_forecast(run: Any, tmp_path: Path, load_source: Path) -> None:
+def test_a_newer_calendar_changes_the_forecast(
+    run: Any, tmp_path: Path, load_source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copy(load_source / "calendar.csv", tmp_path)
     cancel(tmp_path, SALE, Signature("ana", "sold out"))
     usual, newer = (
@@ -74,6 +76,9 @@ def test_a_newer_calendar_changes_the_forecast(run: Any, tmp_path: Path, load_so
     )
     assert newer["calendar"] != usual["calendar"]
     assert newer["peak"] != usual["peak"], "the largest step knows the newer calendar too"
+    monkeypatch.setenv("HEADGATE_CALENDAR", str(tmp_path))
+    set_for_all = json.loads(run("forecast", *WINDOW, "--out", tmp_path / "f.csv", "--json").stdout)
+    assert set_for_all["calendar"] == newer["calendar"], "what serving and the console use counts here too"
     with pytest.raises(UsageError, match=r"no calendar\.csv"):
         run("forecast", *WINDOW, "--out", tmp_path / "f.csv", "--calendar", load_source / "points")
 

@@ -11,8 +11,10 @@ import pytest
 
 from headgate import stages
 from headgate.domain import Request, get_domain
+from headgate.domains.capacity.companions.calendar import companion_id
 from headgate.domains.capacity.limits import METRICS
 from headgate.domains.capacity.model import series_model
+from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.model.levels import LEVEL_MODELS
 from headgate.domains.capacity.model.origins import Origin, OriginForecast
 from headgate.domains.capacity.simulated.simulator import simulate
@@ -67,6 +69,8 @@ def test_a_bundle_is_whole_and_holds_its_companions(load_work: Path) -> None:
     snapshot = read_json(load_work / "snapshot" / "snapshot.json")
     assert (card["domain"], card["series"]) == ("capacity", 2)
     assert (card["calendar"], card["masks"]) == (snapshot["calendar"], snapshot["masks"])
+    version = Forecaster(load_work / "bundle")
+    assert card["companions"] == {"calendar": version.companion(), "masks": companion_id(version.masks)}
     for name in ("calendar.csv", "masks.csv"):
         assert (load_work / "bundle" / name).read_bytes() == (load_work / "snapshot" / name).read_bytes()
     assert not [name for name in files(load_work / "bundle") if name.endswith((".pkl", ".pt"))]

@@ -28,6 +28,14 @@ KnownSince = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Since when this is known, if not now; a back-test sees it from then."),
 ]
+CalendarIn = Annotated[
+    Path | None,
+    typer.Option(
+        "--calendar",
+        metavar="DIR",
+        help="The folder of the calendar.csv that counts; HEADGATE_CALENDAR's if left out, else the version's.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 

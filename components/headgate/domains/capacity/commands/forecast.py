@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.commands.options import Json, Version
+from headgate.domains.capacity.commands.calendar_options import CalendarIn
 from headgate.domains.capacity.commands.completion import series_names
 from headgate.domains.capacity.data import notation
 from headgate.errors import UsageError
@@ -30,10 +31,6 @@ From = Annotated[
     typer.Option("--from", metavar="TIME", help="The first step, e.g. 2026-11-27 (UTC) or 2026-11-27T18:00+01:00."),
 ]
 To = Annotated[str, typer.Option("--to", metavar="TIME", help="The end; it is not included.")]
-CalendarIn = Annotated[
-    Path | None,
-    typer.Option("--calendar", metavar="DIR", help="A folder with a newer calendar.csv than the version's."),
-]
 
 
 def forecast(
@@ -311,14 +308,21 @@ def _load(wanted: str) -> "tuple[int, Forecaster]":
 
 
 def calendar_of(folder: Path | None) -> Any:
-    """The calendar of a folder as it is known now; None for the version's own."""
-    if folder is None:
-        return None
-    from headgate.domains.capacity.companions.calendar import as_of, read_calendar
+    """The calendar of a folder as it is known now: that of HEADGATE_CALENDAR, or of none the version's own, None."""
+    from headgate import settings
+    from headgate.domains.capacity.companions.calendar import Event
+    from headgate.domains.capacity.companions.followed import known
 
-    if not (folder / "calendar.csv").is_file():
-        raise UsageError(f"There is no calendar.csv in {folder}.")
-    return as_of(read_calendar(folder), datetime.now(UTC))
+    planners = settings.load().calendar
+    if folder is None and planners is None:
+        return None
+    where = folder or Path(str(planners))
+    found = known(where, Event, datetime.now(UTC))
+    if found is None:
+        raise UsageError(
+            f"There is no calendar.csv in {where}: check {'--calendar' if folder else 'HEADGATE_CALENDAR'}."
+        )
+    return found[1]
 
 
 def _levels(listed: str) -> list[float]:

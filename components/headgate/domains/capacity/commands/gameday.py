@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from headgate.commands.options import Json, Version, answer
-from headgate.domains.capacity.commands.calendar_options import Author
+from headgate.domains.capacity.commands.calendar_options import Author, CalendarIn
 from headgate.domains.capacity.commands.completion import series_names
 from headgate.errors import UsageError
 
@@ -72,9 +72,7 @@ def gameday(
     token: Annotated[
         str | None, typer.Option(envvar="HEADGATE_TOKEN", help="A bearer token with the scope decide.")
     ] = None,
-    calendar: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
-    ] = None,
+    calendar: CalendarIn = None,
     version: Version = "champion",
     of: Annotated[str, typer.Option("--of", metavar="DOMAIN", help="Whose requests it is.")] = "adclicks",
     seed: Annotated[int, typer.Option(min=0, help="Of the instants, users and IPs.")] = 0,

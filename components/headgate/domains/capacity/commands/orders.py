@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headgate.commands.options import Json, Version, answer
+from headgate.domains.capacity.commands.calendar_options import CalendarIn
 from headgate.errors import Stopped, UsageError
 from headgate.files import refuse_unwritable
 
@@ -69,9 +70,7 @@ def plan(
         Path | None,
         typer.Option("--last", metavar="FILE", help="An earlier plan, to say what changed; the newest if left out."),
     ] = None,
-    calendar: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder with a newer calendar.csv than the version's.")
-    ] = None,
+    calendar: CalendarIn = None,
     version: Version = "champion",
     gap: Annotated[float, typer.Option(min=0.0001, max=0.5, help="How much dearer than the best it may be.")] = 0.01,
     seconds: Annotated[float, typer.Option(min=1, help="About how long to look for it.")] = 30.0,

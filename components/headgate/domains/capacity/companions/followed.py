@@ -4,9 +4,8 @@ A look costs a `stat` and a count: the files are read again only where they have
 written ahead of its time is known from now on.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +62,6 @@ def _now(settings: Settings, table: Table) -> tuple[str, Rows] | None:
     return found
 
 
-def _identify(table: Table, settings: Settings) -> str | None:
-    found = _now(settings, table)
-    return found[0] if found else None
-
-
-def _read(table: Table, settings: Settings) -> Rows:
-    found = _now(settings, table)
-    return found[1] if found else ()
-
-
 def _recall(table: Table, settings: Settings, identity: str, at: datetime) -> Rows:
     """What was in force under an id when something was decided at `at`: revisions are only ever added."""
     word = table.FILE.removesuffix(".csv")
@@ -94,8 +83,18 @@ def _recall(table: Table, settings: Settings, identity: str, at: datetime) -> Ro
 
 
 def _companion(name: str, title: str, table: Table) -> Companion:
-    of: Callable[..., Any] = partial
-    return Companion(name, title, of(_identify, table), of(_read, table), of(_recall, table))
+    def identify(settings: Settings) -> str | None:
+        found = _now(settings, table)
+        return found[0] if found else None
+
+    def read(settings: Settings) -> Rows:
+        found = _now(settings, table)
+        return found[1] if found else ()
+
+    def recall(settings: Settings, identity: str, at: datetime) -> Rows:
+        return _recall(table, settings, identity, at)
+
+    return Companion(name, title, identify, read, recall)
 
 
 COMPANIONS = (

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from headgate.console.guard import form
 from headgate.console.page import Page, aside, caller, partial, render
 from headgate.contract.host import Host
+from headgate.domains.capacity.companions.followed import COMPANIONS
 from headgate.domains.capacity.pages import forecast, live, orders
 
 
@@ -50,9 +51,9 @@ def pages(host: Host) -> list[Page]:
 
 
 def _may_save(request: Request) -> bool:
-    """Whether who looks may also save."""
+    """Whether who looks may also save: change the calendar."""
     found = caller(request)
-    return found is None or "operate" in found.scopes
+    return found is None or COMPANIONS[0].scope in found.scopes
 
 
 def _author(request: Request) -> str:
