@@ -15,6 +15,11 @@ def ok(body: bytes = b"{}", status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def decided() -> bytes:
+    """An answer as Headgate gives it."""
+    return ok(b'{"decision_id":"d","outcome":"fine"}')
+
+
 @dataclass
 class Queue:
     """One who serves so many a second and no more, first come first served, by the clock and not by work."""
