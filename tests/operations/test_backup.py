@@ -12,7 +12,7 @@ import pytest
 from headgate.data import datasets
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file, write_json
-from headgate.operations import backup, restore
+from headgate.operations import restore
 from headgate.operations.backup import BackedUp, make_backup
 from headgate.operations.restore import Restored, backup_drill, restore_backup, unpack
 from headgate.registry import changes, versions
@@ -62,13 +62,6 @@ class Place:
 
     def into(self, name: str = "restored") -> Settings:
         return replace(self.settings, home=self.scratch / name)
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all domains there is the one of these tests."""
-    for room in (backup, restore):
-        monkeypatch.setattr(room, "NAMES", (DOMAIN,))
 
 
 @pytest.fixture
