@@ -25,14 +25,9 @@ from headgate.load.objective import Judged
 from headgate.load.trial import Trial
 from headgate.registry import versions
 
-from ....load.servers import Queue, answering, ok
+from ....load.servers import Queue, answering, decided, ok
 
 Call = Callable[..., Result]
-
-
-def decided() -> bytes:
-    """An answer as the endpoint of clicks gives it."""
-    return ok(b'{"click_id":"c","invalid":false,"slice":"s","version":1,"decision_id":"d"}')
 
 
 @pytest.fixture
