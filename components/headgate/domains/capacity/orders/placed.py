@@ -13,6 +13,9 @@ ORDERING = OwnWhat("capacity.ordering")
 ORDERED = OwnWhat("capacity.ordered")
 REFUSED = OwnWhat("capacity.refused")
 
+#: What ledgers have called these from before kinds bore their domain's name. Their rows stay as they were written.
+_BEFORE: Mapping[str, OwnWhat] = {"ordering": ORDERING, "ordered": ORDERED, "order-refused": REFUSED}
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -51,14 +54,15 @@ def read_placed(entries: Sequence[Entry] | Iterable[Entry]) -> Placed:
     done: dict[tuple[str, str], Mapping[str, Any]] = {}
     begun: set[tuple[str, str]] = set()
     for entry in entries:
-        if entry.what not in (ORDERING, ORDERED, REFUSED):
+        what = _BEFORE.get(entry.what, entry.what)
+        if what not in (ORDERING, ORDERED, REFUSED):
             continue
         key = (str(entry.details["plan"]), str(entry.details["line"]))
-        if entry.what == ORDERING:
+        if what == ORDERING:
             newest, plan = entry.seq, key[0]
             begun.add(key)
         else:
             begun.discard(key)
-            if entry.what == ORDERED:
+            if what == ORDERED:
                 done[key] = entry.details
     return Placed(newest, plan, done, frozenset(begun))
