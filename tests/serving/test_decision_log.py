@@ -35,11 +35,3 @@ def test_what_nobody_could_decide_is_not_logged_since_it_is_sent_again(settings,
     client = serve(settings, follow=False)
     assert client.post(DECIDE, json=READING).status_code == 503
     assert list(parts(settings, LOG)) == []
-
-
-def test_a_challenger_that_is_tried_is_told_with_its_share(registry, client):
-    registry.alias(registry.register(usual=10.0), "challenger")
-    registry.canary("0.5")
-    until(lambda: client.get("/v1/models").json()[0]["canary_share"])
-    (model,) = client.get("/v1/models").json()
-    assert (model["version"], model["canary_version"], model["canary_share"]) == (1, 2, 0.5)

@@ -92,6 +92,8 @@ def test_a_canary_decides_and_is_logged_for_its_share_of_the_users(registry, cli
         return {one["version"] for one in client.post(DECIDE, json=clicks).json()} == {1, second}
 
     until(both)
+    (model,) = client.get("/v1/models").json()
+    assert (model["version"], model["canary_version"], model["canary_share"]) == (1, second, 0.5)
     assert "decides for 50.0% of the units" in read_status(registry.settings, [get_domain("adclicks")]).words()
     answers = client.post(DECIDE, json=clicks).json()
     assert {one["version"] for one in answers} == {1, second}
