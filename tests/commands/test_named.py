@@ -89,7 +89,9 @@ def _misused(at: Any, words: list[str], whole: bool) -> str:
 def places() -> list[Path]:
     roots = [ROOT / place for place in PLACES]
     files = [one for root in roots for one in ([root] if root.is_file() else sorted(root.rglob("*")))]
-    return [one for one in files if one.is_file() and one.suffix in KINDS and "__pycache__" not in one.parts]
+    made = ("__pycache__", ".egg-info")  # by Python and by an install, out of what the README was then
+    kept = (one for one in files if not any(part.endswith(made) for part in one.parts))
+    return [one for one in kept if one.is_file() and one.suffix in KINDS]
 
 
 def test_every_command_that_is_named_exists_with_its_options() -> None:
