@@ -87,6 +87,11 @@ def test_a_function_of_a_domain_has_the_signature_that_the_contract_asks_for(dec
     assert differences(declared, function) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_domains_scopes_bear_its_name(name: str) -> None:
+    assert [scope for scope in get_domain(name).scopes if not scope.startswith(f"{name}.")] == []
+
+
 def test_all_that_is_imported_late_is_among_them() -> None:
     assert sum(isinstance(function, Late) for *_, function in FUNCTIONS) > 20
 

@@ -5,13 +5,14 @@ A step fills `out`, an empty folder that takes its place in `work` when the step
 `work` from the steps before it (``work/"snapshot"`` and so on) and nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from headgate.access.tokens import SCOPES
 from headgate.contract.cadence import DAILY, Cadence
 from headgate.contract.checks import Check
 from headgate.contract.companions import Companion
@@ -73,6 +74,7 @@ class Domain:
     live: Live | None = None  # None: it answers nothing that is logged
     import_data: Callable[..., Imported] | None = None  # (source, out, *, format, mapping, tz, facts): → the raw schema
     formats: Mapping[str, str] = field(default_factory=dict)  # what `import_data` takes, the usual one first
+    scopes: Mapping[str, str] = field(default_factory=dict)  # of tokens, beside those of all: "NAME.ROLE" → in words
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none
@@ -126,6 +128,11 @@ def get_domain(name: str) -> Domain:
         raise UsageError(f"There is no domain {name!r}; there are: {', '.join(NAMES)}.")
     domain: Domain = getattr(import_module(f"headgate.domains.{name}.domain"), name.upper())
     return domain
+
+
+def known_scopes(domains: Iterable[Domain]) -> dict[str, str]:
+    """The scopes that a token can have where `domains` are served, each with what it may do."""
+    return SCOPES | {scope: words for domain in domains for scope, words in domain.scopes.items()}
 
 
 def in_order(domains: Sequence[Domain]) -> list[Domain]:

@@ -2,13 +2,13 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -19,9 +19,12 @@ from headgate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: `decide` posts events, `read` sees what is decided and how, `operate` also sees scores and changes things.
-Scope = Literal["decide", "operate", "read"]
-SCOPES: tuple[str, ...] = get_args(Scope)
+#: What a token may do in every domain. A domain declares more (`Domain.scopes`), such as `rooms.caretaker`.
+SCOPES = {
+    "decide": "posts events",
+    "operate": "also sees scores, and changes things",
+    "read": "sees what is decided and how",
+}
 
 #: What every token starts with, so that people and scanners of leaked secrets know one when they see it.
 PREFIX = "hg_"
@@ -29,6 +32,7 @@ PREFIX = "hg_"
 #: How old what is known of the file may be, in seconds: a token that was removed is refused after that.
 LOOK_SECONDS = 1.0
 
+ScopeName = Annotated[str, Meta(pattern=r"\A[a-z]+(\.[a-z-]+)?\Z")]
 TokenName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 
 
@@ -36,7 +40,7 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A token as the file holds it. A SHA-256 suffices: 256 random bits cannot be guessed, so it needs no salt."""
 
     name: TokenName
-    scopes: Annotated[list[Scope], Meta(min_length=1)]
+    scopes: Annotated[list[ScopeName], Meta(min_length=1)]
     sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     created: datetime
 
@@ -62,8 +66,11 @@ def read(file: Path) -> list[Token]:
         raise UsageError(message) from error
 
 
-def add(file: Path, name: str, scopes: Sequence[str]) -> str:
-    """Make a token, keep its hash in `file`, and return it: it is shown to nobody again. The caller holds a lock."""
+def add(file: Path, name: str, scopes: Sequence[str], known: Collection[str] = SCOPES) -> str:
+    """Make a token, keep its hash in `file`, and return it: it is shown to nobody again. The caller holds a lock.
+
+    Raises UsageError for a name or scopes that can be none; `known` are the scopes that there are.
+    """
     tokens = read(file)
     if any(token.name == name for token in tokens):
         raise UsageError(f"There is a token {name!r} already: choose another name, or remove that one first.")
@@ -73,10 +80,12 @@ def add(file: Path, name: str, scopes: Sequence[str]) -> str:
     try:
         made = msgspec.convert(unchecked, Token)
     except msgspec.ValidationError:
+        made = None
+    if made is None or not set(scopes) <= set(known):
         raise UsageError(
             f"A token needs a name of at most 64 letters, digits, dots, dashes or underscores ({name!r} was given) and "
-            f"one or more of the scopes {', '.join(SCOPES)} ({', '.join(scopes) or 'none'} was given)."
-        ) from None
+            f"one or more of the scopes {', '.join(known)} ({', '.join(scopes) or 'none'} was given)."
+        )
     _write(file, [*tokens, made])
     return token
 

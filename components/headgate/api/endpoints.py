@@ -9,14 +9,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headgate.access.tokens import Scope
 from headgate.api.problems import Problem, undecodable
 
 #: Longest body that is read, in bytes.
 MAX_BODY = 1 << 20
-
-#: What a caller's token must have, or that none is needed.
-Need = Scope | Literal["open"]
 
 T = TypeVar("T")
 
@@ -44,12 +40,15 @@ class Endpoint(Route):
         path: str,
         handler: Callable[[Request], Awaitable[Response]],
         operation: Operation,
-        scope: Need | None = None,
+        scope: str | None = None,
     ) -> None:
-        """Answer `method` `path` with `handler`; where no `scope` is given, POST needs "decide" and GET "read"."""
+        """Answer `method` `path` with `handler`; where no `scope` is given, POST needs "decide" and GET "read".
+
+        A scope is one of `access.tokens.SCOPES`, one that the domain declares, or "open": it needs no token.
+        """
         super().__init__(path, handler, methods=[method])
         self.method, self.operation = method, operation
-        self.scope: Need = scope or ("decide" if method == "POST" else "read")
+        self.scope = scope or ("decide" if method == "POST" else "read")
 
 
 async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = MAX_BODY) -> T:

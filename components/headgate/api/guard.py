@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate.access.rate import Rate, neighbourhood, retry_after
 from headgate.access.tokens import Caller, Keys, loopback
-from headgate.api.endpoints import Endpoint, Need
+from headgate.api.endpoints import Endpoint
 from headgate.api.problems import Problem
 from headgate.telemetry import REQUEST_ID
 
@@ -107,7 +107,7 @@ class Guard:
             scope.setdefault("state", {})["caller"] = caller
         return None
 
-    def _needed(self, scope: Scope, endpoint: Endpoint | None) -> Need:
+    def _needed(self, scope: Scope, endpoint: Endpoint | None) -> str:
         """What the request needs; "read" where no route takes it, so that what there is shows to nobody."""
         if endpoint is None and self._beyond and f"{scope['path']}/".startswith(f"{self._beyond}/"):
             return "open"

@@ -21,6 +21,13 @@ def domain_names(incomplete: str) -> list[str]:
     return [name for name in NAMES if name.startswith(incomplete)]
 
 
+def scope_names(incomplete: str) -> list[str]:
+    """The scopes that begin so."""
+    from headgate.domain import get_domain, known_scopes
+
+    return [name for name in known_scopes(map(get_domain, NAMES)) if name.startswith(incomplete)]
+
+
 def version_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Aliases and numbers of the domain that stands before it on the line, newest first."""
     from headgate import settings

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from headgate import settings
+from headgate.commands.completion import scope_names
 from headgate.commands.options import Json, answer
 
 token_app = typer.Typer(help="The tokens that open the endpoints.", no_args_is_help=True)
@@ -15,16 +16,24 @@ TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Who or what show
 @token_app.command("add")
 def add(
     name: TokenName,
-    scope: Annotated[list[str], typer.Option("--scope", help="decide, read or operate; may be given several times.")],
+    scope: Annotated[
+        list[str],
+        typer.Option(
+            "--scope",
+            help="decide, read, operate, or a domain's; may be given several times.",
+            autocompletion=scope_names,
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
     from headgate.access import tokens
     from headgate.data.datasets import exclusively
+    from headgate.domain import NAMES, get_domain, known_scopes
 
-    here = settings.load()
+    here, known = settings.load(), known_scopes(map(get_domain, NAMES))
     with exclusively(here, "tokens", wait=5):
-        token = tokens.add(here.tokens_file, name, scope)
+        token = tokens.add(here.tokens_file, name, scope, known)
     answer({"name": name, "scopes": sorted(set(scope)), "token": token}, json, token)
 
 

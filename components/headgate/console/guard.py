@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from headgate.access.rate import Rate, neighbourhood, retry_after
-from headgate.access.tokens import Caller, Keys, Scope, loopback
+from headgate.access.tokens import Caller, Keys, loopback
 
 COOKIE = "headgate_token"
 
@@ -53,7 +53,7 @@ class ConsoleGuard:
         self._keys.look(monotonic())
         return self._keys.find(token.strip().encode("utf-8", "replace"))
 
-    def enter(self, request: Request, scope: Scope) -> None:
+    def enter(self, request: Request, scope: str) -> None:
         """Note whose request it is; raises `Refused` where it may not pass."""
         needed = self.asked()
         found = self.find(_shown(request)) if needed else None

@@ -30,10 +30,10 @@ T = TypeVar("T")
 
 
 class Page(Route):
-    """A page, or a part of one, at `path` below the console's prefix. GET needs the scope "read", POST "operate".
+    """A page, or a part of one, at `path` below the console's prefix; a domain's have paths below its name.
 
-    A domain's pages have paths below its name. `title` is what the navigation calls it; one
-    without is not in it.
+    `title` is what the navigation calls it; one without is not in it. GET needs the scope "read", POST "operate", and
+    either another one where `scope` names it, which the domain declares.
     """
 
     def __init__(
@@ -43,11 +43,14 @@ class Page(Route):
         *,
         title: str = "",
         method: Literal["GET", "POST"] = "GET",
+        scope: str = "",
     ) -> None:
         """Answer `method` `path` with `handler`, once the doors let the request through."""
 
+        self.scope = scope or ("read" if method == "GET" else "operate")
+
         async def guarded(request: Request) -> Response:
-            console(request).doors.enter(request, "read" if method == "GET" else "operate")
+            console(request).doors.enter(request, self.scope)
             return await handler(request)
 
         super().__init__(path, guarded, methods=[method])

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -23,18 +23,16 @@ from headgate.api.guard import Guard
 from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.console import app as console
 from headgate.console import guard
-from headgate.console.page import PREFIX
+from headgate.console.page import PREFIX, Page
 from headgate.contract.host import Host
 from headgate.contract.slots import Slots
 from headgate.decisions.compaction import Folder
 from headgate.decisions.recorder import Segments
+from headgate.domain import Domain, known_scopes
 from headgate.serving import metrics
 from headgate.serving.companions import CompanionFollower
 from headgate.serving.follower import Follower
 from headgate.settings import Settings
-
-if TYPE_CHECKING:
-    from headgate.domain import Domain
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -65,7 +63,7 @@ class Model(msgspec.Struct, frozen=True):
     companions: tuple[CompanionModel, ...] = ()
 
 
-def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
+def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
     """The app that serves `domains`; while it lives, it follows their champions in the registry, and their companions.
 
     Requests need a token unless it listens to this machine alone (`settings.host`) and there is no token.
@@ -79,6 +77,7 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     pages = [page for domain in domains if domain.pages for page in domain.pages(host)]
     endpoints += _operators(domains, host)
     documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
+    _hold_scopes(domains, [*documented, *pages])
     document = openapi.document(documented)
     written = msgspec.json.encode(document)
 
@@ -135,7 +134,15 @@ def build(domains: "Sequence[Domain]", settings: Settings) -> Starlette:
     return app
 
 
-def _model(domain: "Domain", host: Host) -> Model:
+def _hold_scopes(domains: Sequence[Domain], asked: Sequence[Endpoint | Page]) -> None:
+    """Raise ValueError where one asks for a scope that no token can have: nobody would ever pass."""
+    known = {*known_scopes(domains), "open"}
+    for one in asked:
+        if one.scope not in known:
+            raise ValueError(f"{one.path} asks for the scope {one.scope!r}, which no domain declares in `scopes`")
+
+
+def _model(domain: Domain, host: Host) -> Model:
     name, slots = domain.name, host.slots
     loaded, problem = slots.champion(name), telemetry.redact(slots.problem(name) or "") or None
     beside = tuple(_companion(name, one.name, host) for one in domain.companions)
@@ -153,7 +160,7 @@ def _companion(domain: str, name: str, host: Host) -> CompanionModel:
     return CompanionModel(name, held.id if held else None, held.since if held else None, told)
 
 
-def _operators(domains: "Sequence[Domain]", host: Host) -> list[Any]:
+def _operators(domains: Sequence[Domain], host: Host) -> list[Any]:
     """What operators ask, for all domains."""
 
     async def healthz(request: Request) -> Response:
