@@ -61,6 +61,7 @@ class Runtime:
     slow_seconds: float = 0.025  # a request that takes longer is slow; one of `histogram`
     histogram: Sequence[float] = QUICK  # bounds of the histogram of request times, in seconds
     warm: int = 4  # versions that stay loaded: champion, previous, challenger, and the one that was champion last
+    memory_bytes: int | None = None  # that each of these may take; None: it is held against the champion's alone
 
     def __post_init__(self) -> None:
         """Raise ValueError where slow requests could not be counted, or no rollback would be warm."""

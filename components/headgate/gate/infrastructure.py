@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import psutil
 
-from headgate.contract.checks import Check
+from headgate.contract.checks import Check, Outcome
 from headgate.contract.limits import Limits
 from headgate.errors import HeadgateError
 from headgate.settings import SAFE_PATH
@@ -60,6 +60,8 @@ def check_infrastructure(bundle: Path, champion: Path | None, limits: Limits) ->
             sentence,
         )
     ]
+    if limits.runtime.memory_bytes is not None:
+        checks.append(_check_size(found["bytes"], limits.runtime.memory_bytes, limits.runtime.warm))
     for name, measured in (("latency", "seconds"), ("memory", "bytes")):
         demanded = f"≤ {limits.latency_ratio:g} × champion"
         if found.get(f"champion_{measured}") is None:
@@ -80,6 +82,17 @@ def check_infrastructure(bundle: Path, champion: Path | None, limits: Limits) ->
             )
         )
     return checks
+
+
+def _check_size(taken: int, allowed: int, warm: int) -> Check:
+    """Whether a worker has room for as many versions as it keeps warm."""
+    sentence = (
+        f"Loaded, and having answered, it takes {taken / 2**20:,.0f} MiB; a worker keeps {warm} versions, and each may "
+        f"take {allowed / 2**20:,.0f} MiB."
+    )
+    outcome: Outcome = "passed" if taken <= allowed else "failed"
+    measured, demanded = (f"{size / 2**20:,.0f} MiB" for size in (taken, allowed))
+    return Check("infrastructure", "size", outcome, "refuse", measured, f"≤ {demanded}", sentence)
 
 
 def probe(bundle: Path, champion: Path | None) -> dict[str, Any]:
