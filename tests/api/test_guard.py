@@ -124,6 +124,16 @@ def test_a_page_of_another_site_cannot_use_an_open_loopback(door, token, site):
     assert door().post(DECIDE, content="{}", headers=from_elsewhere | token("decide")).status_code not in (401, 403)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("sent", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
+def test_no_way_to_change_things_is_open_to_another_site(door, method, sent):
+    """Forms are sent without asking first (simple requests), so that a form of another site comes this far."""
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in (DECIDE, "/v1/models", "/nowhere"):
+        answer = door().request(method, path, content=b"--x--", headers=sent | form)
+        assert (answer.status_code, answer.json()["type"]) == (403, "/docs#forbidden")
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example:8000", "https://127.0.0.1.evil.example", "null", "http://[::"])
 def test_a_name_of_elsewhere_that_leads_here_opens_no_loopback(door, token, origin):
     """Browsers do not tell `Sec-Fetch-Site` to addresses without TLS, but what posts tells its origin."""

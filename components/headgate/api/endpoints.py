@@ -14,6 +14,8 @@ from headgate.api.problems import Problem, undecodable
 #: Longest body that is read, in bytes.
 MAX_BODY = 1 << 20
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 T = TypeVar("T")
 
 
@@ -26,46 +28,64 @@ class Operation:
     answer: Any
     body: Any = None
     query: Any = None  # a struct: each of its fields is a parameter of the query
+    path: Mapping[str, str] = field(default_factory=dict)  # a parameter of the path → its words
     body_example: Any = None
     answer_example: Any = None
     errors: Mapping[int, str] = field(default_factory=dict)  # status → when
 
 
 class Endpoint(Route):
-    """A documented route for one method."""
+    """A documented route for one method. One for GET also takes HEAD."""
 
     def __init__(
         self,
-        method: Literal["GET", "POST"],
+        method: Method,
         path: str,
         handler: Callable[[Request], Awaitable[Response]],
         operation: Operation,
         scope: str | None = None,
     ) -> None:
-        """Answer `method` `path` with `handler`; where no `scope` is given, POST needs "decide" and GET "read".
+        """Answer `method` `path` with `handler`; where no `scope` is given, GET needs "read" and all others "decide".
 
         A scope is one of `access.tokens.SCOPES`, one that the domain declares, or "open": it needs no token.
         """
         super().__init__(path, handler, methods=[method])
         self.method, self.operation = method, operation
-        self.scope = scope or ("decide" if method == "POST" else "read")
+        self.scope = scope or ("read" if method == "GET" else "decide")
 
 
 async def read(request: Request, decoder: msgspec.json.Decoder[T], limit: int = MAX_BODY) -> T:
     """The request's body as `decoder` types it; a `Problem` (400, 413, 422) where it is not that."""
-    body, more = b"", True
-    while more:  # as `request.stream` does, at half its price
+    message = await request.receive()  # as `request.stream` does, at half its price
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    body = message.get("body", b"")
+    if message.get("more_body", False):
+        body = await _rest(request, bytearray(body), limit)
+    if len(body) > limit:
+        raise _too_long(limit)
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise undecodable(error) from None
+
+
+async def _rest(request: Request, body: bytearray, limit: int) -> bytearray:
+    """`body` with all that follows it; `Problem` (413) as soon as that is too much."""
+    more = True
+    while more:
+        if len(body) > limit:
+            raise _too_long(limit)
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > limit:
-            raise Problem(413, "too-large", f"The body is longer than {limit} bytes: send less at once.")
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise undecodable(error) from None
+    return body
+
+
+def _too_long(limit: int) -> Problem:
+    return Problem(413, "too-large", f"The body is longer than {limit} bytes: send less at once.")
 
 
 def query(request: Request, of: type[T]) -> T:

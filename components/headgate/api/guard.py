@@ -23,6 +23,9 @@ _SANE_ID = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
 #: machine is trusted, and every page reaches it that is open in a browser here.
 _ELSEWHERE = (b"cross-site", b"same-site")
 
+#: Methods that change nothing, so that a link may lead to them from anywhere.
+_HARMLESS = frozenset({"GET", "HEAD"})
+
 _CHALLENGE = 'Bearer realm="headgate"'
 
 
@@ -94,7 +97,7 @@ class Guard:
         now = monotonic()
         self._keys.look(now)
         required = self._required or self._keys.needed
-        if elsewhere and not required and scope["method"] == "POST":  # links may lead here
+        if elsewhere and not required and scope["method"] not in _HARMLESS:
             return foreign()
         caller = self._caller(shown) if required and shown else None
         if self._rate and (wait := self._rate.wait(_who(caller, scope), now)):

@@ -9,6 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from headgate.telemetry import REQUEST_ID
 
@@ -114,8 +115,15 @@ def on_http_error(request: Request, error: Exception) -> Response:
         return Problem(404, "not-found", f"There is nothing at {path}: /docs lists what there is.").response
     if error.status_code == 405:
         detail = f"{path} does not take {request.method}: /docs says what it takes."
-        return Problem(405, "method", detail, headers=error.headers).response
+        return Problem(405, "method", detail, headers={"Allow": ", ".join(_methods(request))}).response
     return Problem(error.status_code, "invalid", error.detail, headers=error.headers).response
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path takes, over all routes that have it: the router itself tells those of the first alone."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
 
 
 async def on_fault(request: Request, error: Exception) -> Response:

@@ -63,7 +63,7 @@ class ConsoleGuard:
             raise Refused(401, self.MISSING)
         if found is not None and scope not in found.scopes:
             raise Refused(403, f"The token {found.name} lacks the scope `{scope}`: log in with one that has it.")
-        if request.method == "POST":
+        if request.method not in ("GET", "HEAD"):
             same_site(request)
             if not needed and not loopback(request.url.hostname or ""):  # a name that was made to lead here
                 raise Refused(403, "Without tokens, things are changed only by the address 127.0.0.1 or localhost.")
