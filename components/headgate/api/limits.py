@@ -9,6 +9,7 @@ from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from headgate.api.problems import MEDIA, Problem
+from headgate.api.signals import ENDING, PATIENT
 
 #: Longest head of a request (its line and headers), in bytes, and the most headers in it.
 MAX_HEAD = 64 << 10
@@ -17,7 +18,7 @@ MAX_HEADERS = 100
 #: How long a request may take to arrive, head and body together, in seconds.
 ARRIVE_SECONDS = 10.0
 
-#: How long after its end a connection may take to read its last answer, in seconds.
+#: How long a connection may take none of what is sent to it, or after its end its last answer, in seconds.
 UNREAD_SECONDS = 60.0
 
 
@@ -34,10 +35,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._head, self._chunk = 0, b""  # bytes of the head so far, and what was just read
         self._again = b""  # what is to be read as if it had just come
         self._deadline: asyncio.TimerHandle | None = self.loop.call_later(ARRIVE_SECONDS, self._late)
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Await nothing any more."""
         self._end_deadline()
+        self._end_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -106,13 +109,34 @@ class BoundedHttp(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        """Wait for one who does not read, and at last no longer: whoever reads slowly is waited for again and again."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Write again."""
+        self._end_unread()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """The server ends: an answer without an end of its own is told so."""
+        super().shutdown()
+        told: Any = None if self.cycle is None or self.cycle.response_complete else self.cycle.scope
+        if told and ENDING in told:
+            told[ENDING]()
+
     def _late(self) -> None:
         """The request did not arrive in time."""
         self._deadline = None
-        if self.flow.read_paused:  # it is we who do not read
+        if self.flow.read_paused or self._is_patient():  # it is we who do not read, or an upload, which may take longer
             self._deadline = self.loop.call_later(ARRIVE_SECONDS, self._late)
         elif not self.transport.is_closing():
             self._refuse(_TOO_SLOW)
+
+    def _is_patient(self) -> bool:
+        """Whether the endpoint takes care of the time itself: asked when it is late, so that no request pays for it."""
+        return not self._in_head and PATIENT in self.cycle.scope
 
     def _refuse(self, answer: bytes) -> None:
         """Close the connection, with `answer` where it is the unfinished request's turn."""
@@ -130,6 +154,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
+
+    def _end_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _end_deadline(self) -> None:
         if self._deadline is not None:

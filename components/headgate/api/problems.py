@@ -19,10 +19,13 @@ MEDIA = "application/problem+json"
 
 #: Kinds of problems: the last part of their `type`, which leads to their place on the docs page.
 KINDS = {
-    "malformed": "The body is not JSON.",
-    "invalid": "The body is JSON, but not what the endpoint takes; `errors` names the field.",
+    "malformed": "The body is not JSON, or not the form that the endpoint takes.",
+    "invalid": "The body is JSON, or a form, but not what the endpoint takes; `errors` names the field.",
     "too-large": "The body is longer than the endpoint takes, or the head than any does.",
     "too-slow": "The request did not arrive in time.",
+    "wrong-type": "A file is of a type that the endpoint does not take, as its first bytes say.",
+    "busy": "As much is under way as this process takes at once; try again after `Retry-After` seconds.",
+    "no-room": "The server's disk is too full for what was sent.",
     "unauthenticated": "There is no token, or one that is not known; `WWW-Authenticate` says which.",
     "forbidden": "The token lacks the scope that `detail` names.",
     "too-many": "More requests than one caller may send; try again after `Retry-After` seconds.",

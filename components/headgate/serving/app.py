@@ -21,6 +21,7 @@ from headgate.api import docs, openapi
 from headgate.api.endpoints import Endpoint, Operation, json
 from headgate.api.guard import Guard
 from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
+from headgate.api.upload_files import Uploads
 from headgate.console import app as console
 from headgate.console import guard
 from headgate.console.page import PREFIX, Page
@@ -72,7 +73,8 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
     recorder = Segments(settings)
     recorder.announce(domain.name for domain in domains)
     accompanying = CompanionFollower(domains, settings)
-    host = Host(slots, recorder, settings, accompanying.companions)
+    uploads = Uploads(settings.home / "uploads")
+    host = Host(slots, recorder, settings, accompanying.companions, [uploads.beside])
     endpoints = [route for domain in domains for route in domain.routes(host)]
     pages = [page for domain in domains if domain.pages for page in domain.pages(host)]
     endpoints += _operators(domains, host)
@@ -131,6 +133,7 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.uploads = people.state.uploads = uploads
     return app
 
 
