@@ -3,6 +3,9 @@
 #: What a file is said to be that begins like none of those that are known.
 UNKNOWN = "application/octet-stream"
 
+#: The media type of server-sent events.
+EVENTS = "text/event-stream"
+
 PNG, JPEG, WEBP, GLB = "image/png", "image/jpeg", "image/webp", "model/gltf-binary"
 
 #: The types that `sniff` tells apart, each with the ending of its files.

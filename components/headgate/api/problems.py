@@ -24,6 +24,7 @@ KINDS = {
     "too-large": "The body is longer than the endpoint takes, or the head than any does.",
     "too-slow": "The request did not arrive in time.",
     "wrong-type": "A file is of a type that the endpoint does not take, as its first bytes say.",
+    "range": "The part that was asked for lies beyond the end; `Content-Range` tells the length.",
     "busy": "As much is under way as this process takes at once; try again after `Retry-After` seconds.",
     "no-room": "The server's disk is too full for what was sent.",
     "unauthenticated": "There is no token, or one that is not known; `WWW-Authenticate` says which.",
