@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from time import monotonic
 from urllib.parse import urlsplit
@@ -99,7 +99,7 @@ class Guard:
         required = self._required or self._keys.needed
         if elsewhere and not required and scope["method"] not in _HARMLESS:
             return foreign()
-        caller = self._caller(shown) if required and shown else None
+        caller = _caller(self._keys, shown) if required and shown else None
         if self._rate and (wait := self._rate.wait(_who(caller, scope), now)):
             return too_many(wait)
         if required and caller is None:
@@ -120,10 +120,6 @@ class Guard:
         scope["endpoint"] = found.endpoint  # a refusal is counted under its path
         return found.scope
 
-    def _caller(self, shown: bytes) -> Caller | None:
-        kind, _, token = shown.partition(b" ")
-        return self._keys.find(token.strip()) if kind.lower() == b"bearer" else None
-
 
 async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
     """What Starlette's router does for a path without parameters, at a fraction of its price."""
@@ -134,6 +130,26 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
     except ClientDisconnect:
         response = Response(status_code=400)  # nobody is there to read it
     await response(scope, receive, send)
+
+
+def admission(keys: Keys, *, required: bool) -> Callable[[Request], bool]:
+    """Asks again whether a request may pass that did, for answers that last: meanwhile tokens come and go."""
+
+    def admits(request: Request) -> bool:
+        keys.look(monotonic())
+        if not (required or keys.needed):
+            return True
+        before: Caller | None = request.scope.get("state", {}).get("caller")
+        now = _caller(keys, request.headers.get("authorization", "").encode("latin-1"))
+        return before is not None and now == before
+
+    return admits
+
+
+def _caller(keys: Keys, shown: bytes) -> Caller | None:
+    """Whose token a header shows."""
+    kind, _, token = shown.partition(b" ")
+    return keys.find(token.strip()) if kind.lower() == b"bearer" else None
 
 
 def is_foreign(origin: bytes) -> bool:

@@ -124,7 +124,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().shutdown()
         told: Any = None if self.cycle is None or self.cycle.response_complete else self.cycle.scope
         if told and ENDING in told:
-            told[ENDING]()
+            if self.flow.write_paused:  # nobody reads, so that the end would not be read either
+                self.transport.abort()
+            else:
+                told[ENDING]()
 
     def _late(self) -> None:
         """The request did not arrive in time."""

@@ -53,6 +53,13 @@ class ConsoleGuard:
         self._keys.look(monotonic())
         return self._keys.find(token.strip().encode("utf-8", "replace"))
 
+    def admits(self, request: Request) -> bool:
+        """Whether a request that passed still may, for answers that last."""
+        if not self.asked():
+            return True
+        before: Caller | None = request.scope.get("state", {}).get("caller")
+        return before is not None and self.find(_shown(request)) == before
+
     def enter(self, request: Request, scope: str) -> None:
         """Note whose request it is; raises `Refused` where it may not pass."""
         needed = self.asked()

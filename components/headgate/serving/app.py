@@ -19,7 +19,8 @@ from headgate import telemetry
 from headgate.access.tokens import Keys, loopback
 from headgate.api import docs, openapi
 from headgate.api.endpoints import Endpoint, Operation, json
-from headgate.api.guard import Guard
+from headgate.api.events import Streams
+from headgate.api.guard import Guard, admission
 from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
 from headgate.api.upload_files import Uploads
 from headgate.console import app as console
@@ -134,6 +135,8 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
     )
     app.router.redirect_slashes = False
     app.state.uploads = people.state.uploads = uploads
+    app.state.streams = Streams(admission(keys, required=required))
+    people.state.streams = Streams(people_doors.admits)
     return app
 
 
