@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from headgate.api.media import EVENTS, KNOWN
 from headgate.api.problems import KINDS
+from headgate.api.uploads import FORM
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);
@@ -67,25 +69,96 @@ def _section(method: str, path: str, operation: dict[str, Any], schemas: dict[st
         f"<p><strong>{escape(operation['summary'])}</strong></p>",
         _prose(operation["description"]),
     ]
-    curl = f"curl -s {address}{path}"
-    for scheme in operation["security"]:
-        parts.append(f"<p>Scope of the token: {', '.join(scheme['token'])}</p>")
-        curl += ' \\\n  -H "Authorization: Bearer $HEADGATE_TOKEN"'
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    if body:
-        example = json.dumps(body["example"], indent=2, ensure_ascii=False).replace("'", "'\\''")
-        curl += f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{example}'"
-    parts.append(f"<h3>Try</h3><pre>{escape(curl)}</pre>")
-    answer = operation["responses"]["200"]["content"].get("application/json", {})
+    parts += [f"<p>Scope of the token: {', '.join(scheme['token'])}</p>" for scheme in operation["security"]]
+    parts.append(f"<h3>Try</h3><pre>{escape(_curl(method, address + path, operation))}</pre>")
+    said, answered = operation.get("requestBody", {}), _answered(operation)
+    contents = said.get("content", {})
+    body, form = contents.get("application/json"), contents.get(FORM)
+    answer = answered.get("application/json", {})
     if "example" in answer:
         shown = json.dumps(answer["example"], indent=2, ensure_ascii=False)
         parts.append(f"<h3>Answer</h3><pre>{escape(shown)}</pre>")
     for title, content in (("Takes", body), ("Answers", answer)):
         parts += [f"<h3>{title}: {name}</h3>{_fields(schemas[name])}" for name in _names((content or {}).get("schema"))]
+    if form:
+        parts.append(f"<h3>Takes: a form</h3>{_fields(form['schema'])}")
+    if "description" in said:
+        parts.append(f"<p>{_code(said['description'])}</p>")
+    if parameters := operation.get("parameters"):
+        parts.append(f"<h3>Parameters</h3>{_parameters(parameters)}")
+    for media in [one for one in answered if one not in ("application/json", "text/plain")]:
+        parts.append(f"<h3>Answers: {escape(media)}</h3>")
+    if EVENTS in answered:
+        parts.append(f"<p>{_code(operation['responses']['200']['description'])}</p>")
     errors = [[status, _code(a["description"])] for status, a in operation["responses"].items() if status[0] in "45"]
     if errors:
         parts.append(f"<h3>Errors</h3>{_table(['status', 'when'], errors)}")
     return "".join(parts) + "</section>"
+
+
+def _answered(operation: dict[str, Any]) -> dict[str, Any]:
+    """What is answered where all is well, by media type."""
+    fine = next(one for status, one in operation["responses"].items() if status.startswith("2"))
+    content: dict[str, Any] = fine.get("content", {})
+    return content
+
+
+def _curl(method: str, address: str, operation: dict[str, Any]) -> str:
+    """A command line that asks for the operation."""
+    contents, answered = operation.get("requestBody", {}).get("content", {}), _answered(operation)
+    body, form = contents.get("application/json"), contents.get(FORM)
+    parts = [f"curl -s {_filled(address, operation)}"]
+    if method != ("post" if contents else "get"):
+        parts[0] += f" -X {method.upper()}"
+    parts += ['-H "Authorization: Bearer $HEADGATE_TOKEN"' for _ in operation["security"]]
+    if body:
+        example = json.dumps(body["example"], indent=2, ensure_ascii=False).replace("'", "'\\''")
+        parts += ["-H 'Content-Type: application/json'", f"-d '{example}'"]
+    elif form:
+        parts += [f"-F {one}" for one in _fields_to_try(form)]
+    elif contents:
+        media = next(iter(contents))
+        parts += [f"-H 'Content-Type: {media}'", f"--data-binary @{_file('file', media)}"]
+    if EVENTS in answered:
+        parts.append("-N")
+    elif answered and not {"application/json", "text/plain"} & set(answered):
+        parts.append(f"-o {_file('answer', next(iter(answered)))}")
+    return " \\\n  ".join(parts)
+
+
+def _filled(address: str, operation: dict[str, Any]) -> str:
+    """An address that a shell takes as it is: the parameters of its path in capitals, to be filled in."""
+    for one in operation.get("parameters", ()):
+        if one["in"] == "path":
+            address = address.replace(f"{{{one['name']}}}", one["name"].upper())
+    return address
+
+
+def _fields_to_try(form: dict[str, Any]) -> list[str]:
+    """The fields of a form as curl takes them, the files named for their type."""
+    found = []
+    for name, schema in form["schema"]["properties"].items():
+        types = form["encoding"].get(name, {}).get("contentType", "").split(", ")
+        found.append(f"'{name}=@{_file(name, types[0])}'" if types[0] else f"'{name}={schema.get('default', '…')}'")
+    return found
+
+
+def _file(name: str, media: str) -> str:
+    return name + KNOWN.get(media, "")
+
+
+def _parameters(parameters: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"<code>{escape(one['name'])}</code>",
+            f"in the {one['in']}",
+            escape(_type(one["schema"])),
+            "required" if one["required"] else "optional",
+            _code(one["description"]),
+        ]
+        for one in parameters
+    ]
+    return _table(["parameter", "", "type", "", ""], rows)
 
 
 def _names(schema: Any) -> list[str]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headgate.api.problems import Problem, undecodable
+from headgate.api.uploads import Upload
 
 #: Longest body that is read, in bytes.
 MAX_BODY = 1 << 20
@@ -20,13 +21,33 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Bytes:
+    """An answer that is no JSON: the media types that it can have."""
+
+    media: tuple[str, ...]
+    words: str = "OK"
+
+
+@dataclass(frozen=True)
+class Events:
+    """An answer that goes on: server-sent events, by their names, each in words."""
+
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Operation:
-    """What an endpoint takes and answers. Types are such as msgspec can write a JSON schema of; None is no JSON."""
+    """What an endpoint takes and answers. Types are such as msgspec can write a JSON schema of.
+
+    An answer of None is plain text, or nothing where its status is 204.
+    """
 
     summary: str
     description: str
-    answer: Any
+    answer: Any  # or `Bytes`, or `Events`
     body: Any = None
+    upload: Upload | None = None  # in the place of a body that is JSON: `api.receiving` receives it
+    status: int = 200  # of the answer
     query: Any = None  # a struct: each of its fields is a parameter of the query
     path: Mapping[str, str] = field(default_factory=dict)  # a parameter of the path → its words
     body_example: Any = None
