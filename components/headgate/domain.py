@@ -18,6 +18,7 @@ from headgate.contract.checks import Check
 from headgate.contract.companions import Companion
 from headgate.contract.expectations import Expectation, Profile
 from headgate.contract.host import Host
+from headgate.contract.kinds import Kind
 from headgate.contract.limits import Limits, Metric
 from headgate.contract.live import Live
 from headgate.contract.outcomes import Outcomes
@@ -28,6 +29,7 @@ from headgate.contract.results import Decided, Imported, Scored
 from headgate.contract.sizes import Simulate, Sizes
 from headgate.domains import NAMES as NAMES
 from headgate.errors import UsageError
+from headgate.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Domain:
     formats: Mapping[str, str] = field(default_factory=dict)  # what `import_data` takes, the usual one first
     scopes: Mapping[str, str] = field(default_factory=dict)  # of tokens, beside those of all: "NAME.ROLE" → in words
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
+    kinds: tuple[Kind, ...] = ()  # of bytes about persons or things that it keeps in the store
+    forget: Callable[[Settings, str], Mapping[str, int]] | None = None  # what else it holds of a unit's pseudonym: gone
     pages: Callable[[Host], list[Any]] | None = None  # pages of the console, below the domain's name
     requests: Requests | None = None  # what a load sends; None: it has none
     commands: Callable[[], Any] | None = None  # `headgate DOMAIN …`, a typer.Typer of several; None: it has no own

@@ -57,6 +57,8 @@ class Settings:
     dask: str | None  # HEADGATE_DASK: the cluster that a flow's fits go to, tcp://host:port or local; None is threads
     salt: str | None  # HEADGATE_SALT: what names of persons are hashed with; None is a file in the state folder
     onnx: Literal["cpu", "cuda"]  # HEADGATE_ONNX: what scores
+    store: str | None  # HEADGATE_STORE: where bytes about persons lie, s3://bucket/prefix; None is the state folder
+    keys: str | None  # HEADGATE_KEYS: the folder of the keys that such bytes are encrypted with; None is a local one
 
     @cached_property
     def mlflow_home(self) -> Path:
@@ -82,6 +84,16 @@ class Settings:
     def lookups_url(self) -> str:
         """The database of lookups."""
         return self.lookups or f"sqlite:///{self.home / 'lookups.db'}"
+
+    @property
+    def store_folder(self) -> Path:
+        """The index of the store, and its bytes unless they lie in a bucket."""
+        return self.home / "store"
+
+    @property
+    def keys_folder(self) -> Path:
+        """The keys of units, and the key that signs receipts."""
+        return Path(self.keys).expanduser() if self.keys else self.home / "keys"
 
     @property
     def tokens_file(self) -> Path:
@@ -136,6 +148,8 @@ def load() -> Settings:
         dask=_dask(env.get("HEADGATE_DASK", "")),
         salt=env.get("HEADGATE_SALT") or None,
         onnx=_onnx(env.get("HEADGATE_ONNX") or "cpu"),
+        store=_store(env.get("HEADGATE_STORE", "")),
+        keys=env.get("HEADGATE_KEYS") or None,
     )
 
 
@@ -186,6 +200,14 @@ def _onnx(text: str) -> Literal["cpu", "cuda"]:
     if text in ("cpu", "cuda"):
         return cast(Literal["cpu", "cuda"], text)
     raise UsageError(f"HEADGATE_ONNX={text} scores nothing: write cpu or cuda.")
+
+
+def _store(text: str) -> str | None:
+    if not text or re.fullmatch(r"s3://[^/\s]+(/\S*)?", text):
+        return text or None
+    raise UsageError(
+        f"HEADGATE_STORE={text} is no place for bytes: give s3://bucket/prefix, or unset it for the state folder."
+    )
 
 
 def _dask(text: str) -> str | None:

@@ -48,3 +48,16 @@ class Pseudonyms:
     def __call__(self, kind: str, name: str) -> str:
         """24 hexadecimal digits for a `name` of a `kind`: equal names of two kinds differ."""
         return self._of(kind, name)
+
+
+def unit_pseudonym(settings: Settings, domain: str, unit: str) -> str:
+    """How a `unit` of `domain` is called wherever it is kept: in references, in the index, in ledger and receipts.
+
+    Two domains call the same person differently, so that what they hold cannot be joined by name.
+    """
+    return _pseudonyms(salt(settings))("unit", f"{domain}\0{unit}")
+
+
+@lru_cache(maxsize=8)
+def _pseudonyms(salt: bytes) -> Pseudonyms:
+    return Pseudonyms(salt)
