@@ -64,8 +64,14 @@ class DecisionLog:
     own: Mapping[str, pl.DataType]  # the columns that follow `row.COMMON`
     decided: tuple[str, ...] = ()  # of those, what deciding again sets anew beside slice and outcome
     hidden: tuple[str, ...] = ()  # of those, what no trace shows: it may tell who somebody is, or what they wrote
+    unit: str | None = None  # of those, the pseudonym of whom a row is about: when they are forgotten, `hidden` is null
     days: int | None = None  # a day of the log goes after so many; None: when `headgate gc` is told
     rehearsed: pl.Expr | None = None  # which rows a game day made; None: none ever does
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The columns that are null once their unit is forgotten."""
+        return tuple(name for name in self.hidden if name != self.unit)
 
 
 @dataclass(frozen=True)

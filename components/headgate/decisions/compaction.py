@@ -21,8 +21,10 @@ from headgate.decisions import segment_format
 from headgate.decisions.layout import SUFFIX, check, gaps_file, log_folder, open_folder, part_file
 from headgate.decisions.reading import gap_in, schema
 from headgate.decisions.recorder import DRAFT, Segments
+from headgate.decisions.redaction import redacted
 from headgate.domain import get_domain
 from headgate.files import atomic_file, write_json
+from headgate.privacy.index import forgotten_units
 from headgate.settings import Settings, load
 
 log = logging.getLogger(__name__)
@@ -73,9 +75,11 @@ def _fold(settings: Settings, decisions: DecisionLog, path: Path) -> None:
         span = f"{gap.since:%Y-%m-%d %H:%M:%S} to {gap.until:%H:%M:%S} UTC"
         log.error("%s: the log is incomplete from %s: %s%s", name, span, rows, torn if gap.damaged else "")
     if content.rows or gap is not None:
-        target = part_file(settings, name, part)
+        target, table = part_file(settings, name, part), segment_format.table(content, schema(decisions))
+        if decisions.unit is not None:
+            table = redacted(decisions, table, forgotten_units(settings, name))
         with atomic_file(target) as draft:
-            segment_format.table(content, schema(decisions)).write_parquet(draft, compression="zstd", statistics=True)
+            table.write_parquet(draft, compression="zstd", statistics=True)
     path.unlink()
 
 
