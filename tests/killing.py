@@ -3,7 +3,7 @@
 An external write is a commit of a transaction that wrote (any SQLAlchemy engine: ledger, MLflow's store), an HTTP
 request that writes (through urllib3: MLflow's client, boto3; through httpx: Prefect's), or a rename. Each is met
 *before* it happens: what stood when the n-th is met is what the one before it left, so all n together leave no state
-out.
+out. Where it is asked for (kind "erase"), so are what removes or overwrites: unlink and pwrite.
 
 For a function, `outcome = run(n, function, *arguments)`: in a process of its own, forked from one that has imported
 the heavy libraries already. For a command line, `command(n, "headgate.cli", "retrain", …)`. With n = 0 nothing is
@@ -123,6 +123,8 @@ def arm(n: int, kinds: Collection[str] = KINDS, after: str = "") -> Callable[[],
         _before_commits(write)
     if "http" in kinds:
         _before_requests(write)
+    if "erase" in kinds:
+        _before_erasures(write)
 
     def rename(target: Any) -> None:
         nonlocal begun
@@ -150,6 +152,20 @@ def _before_commits(write: Callable[[], None]) -> None:
     @event.listens_for(Engine, "rollback")
     def _rollback(connection: Any) -> None:
         connection.info.pop("wrote", None)
+
+
+def _before_erasures(write: Callable[[], None]) -> None:
+    def before(name: str) -> None:
+        whole = getattr(os, name)
+
+        def erase(*arguments: Any, **named: Any) -> Any:
+            write()
+            return whole(*arguments, **named)
+
+        setattr(os, name, erase)
+
+    before("unlink")
+    before("pwrite")
 
 
 def _before_requests(write: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from headgate import settings
 from headgate.commands import backup, batch, recovery, retrain, serve, trace
 from headgate.commands.completion import completing
 from headgate.commands.drill import drill
+from headgate.commands.forget import forget
 from headgate.commands.gc import gc
 from headgate.commands.groups import OwnCommands
 from headgate.commands.load import load
@@ -59,6 +60,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "backup": backup.backup,
         "restore": backup.restore,
         "gc": gc,
+        "forget": forget,
         "token": token_app,
         "load": load,
         "drill": drill,
@@ -66,10 +68,7 @@ PANELS: dict[str, dict[str, Any]] = {
 }
 
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 a fault, 2 usage, 3 refused by the gate, 4 data refused,",
-    "            5 waits for a reviewer.",
-)
+EXIT_CODES = ("Exit: 0 done, 1 fault, 2 usage, 3 refused by the gate, 4 data refused, 5 review",)
 
 OPTIONS = "[--help] [--install-completion] [--show-completion]"
 
@@ -151,7 +150,8 @@ def _fault(error: Exception) -> str:
         log = settings.load().home / "logs" / "fault.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC).isoformat()} {' '.join(sys.argv)}\n")
+            shown = sys.argv[:2] if "forget" in sys.argv[1:2] else sys.argv  # it names whom nothing may name again
+            file.write(f"{datetime.now(UTC).isoformat()} {' '.join(shown)}\n")
             file.writelines(traceback.format_exception(error))
     except (OSError, HeadgateError):  # the log is a comfort, the sentence is what counts
         return f"A fault that Headgate did not foresee ({said})."

@@ -27,17 +27,22 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove old days of the log, and what nothing refers to.
+    """Remove old days of the log, what is over, and what nothing needs.
 
-    That is bundles, and data of versions. What the ledger's line of champions, an alias, or an entry of the last
+    That is bytes about persons past their lifetime, bundles, and data of versions. It also finishes forgettings that
+    were cut off. What the ledger's line of champions, an alias, or an entry of the last
     --keep-days refers to stays.
     """
     from headgate.decisions.retention import collect
+    from headgate.operations.forget import finish_owed
 
-    size = None if keep_bytes is None else _bytes(keep_bytes)
+    size, here = None if keep_bytes is None else _bytes(keep_bytes), settings.load()
     domains = every_domain() if domain == "all" else [one_domain(domain)]
+    if not dry_run:
+        for one in domains:
+            finish_owed(here, one)
     done = collect(
-        settings.load(),
+        here,
         domains,
         everything=domain == "all",
         keep_days=keep_days,

@@ -1,4 +1,4 @@
-"""What may go: old days of the log; bundles, large parts and data of versions that nothing refers to any more.
+"""What may go: old days of the log; bytes about persons whose time is over; what no version needs any more.
 
 A version is referred to by an alias, by a stage, by the ledger's line of champions, by a change that is under way, and
 by every entry of the ledger that is younger than the limit. Where registry or ledger cannot say so, nothing goes.
@@ -17,6 +17,8 @@ from headgate.data import datasets, objects
 from headgate.decisions.layout import log_folder
 from headgate.domain import Domain
 from headgate.files import read_json
+from headgate.privacy.store import Store
+from headgate.privacy.sweep import sweep
 from headgate.registry import parts, versions
 from headgate.registry.bundles import CARD, MANIFEST, card, large_parts
 from headgate.registry.ledger import Ledger
@@ -35,7 +37,7 @@ YOUNG = 86_400.0
 class Item:
     """Something that goes."""
 
-    kind: str  # log, raw, bundle, part, data
+    kind: str  # log, raw, store, bundle, part, data
     name: str
     path: str
     size: int  # bytes
@@ -83,6 +85,7 @@ def collect(
     names = tuple(domain.name for domain in domains)
     with datasets.exclusively(settings, "gc"), datasets.exclusively(settings, "datasets", wait=datasets.LOCK_SECONDS):
         items = [item for domain in domains for item in _days(settings, domain, keep_days, keep_bytes)]
+        items += [item for domain in domains for item in _over(settings, domain)]
         if versions.exist(settings):
             registry = versions.client(settings)
             kept = _referred(registry, Ledger(settings), names, keep_days)
@@ -94,8 +97,11 @@ def collect(
             for item in items:
                 if item.kind == "part":
                     parts.remove(registry, settings, item.name)
-                else:
+                elif item.kind != "store":
                     _remove(Path(item.path))
+            for domain in domains:
+                if domain.kinds:  # also what killed processes left, of which nothing can be told before
+                    sweep(Store(settings, domain.name, domain.kinds))
         return Collected(tuple(items), dry_run)
 
 
@@ -140,6 +146,17 @@ def _days(settings: Settings, domain: Domain, keep_days: int, keep_bytes: int | 
         if (today - date.fromisoformat(path.stem)).days > keep_days:
             what = f"{name} {path.parent.name} {path.stem}"
             yield Item("raw", what, str(path), path.stat().st_size, f"older than {keep_days} days")
+
+
+def _over(settings: Settings, domain: Domain) -> Iterator[Item]:
+    """What the store holds past its lifetime; it is refused to readers already."""
+    store = Store(settings, domain.name, domain.kinds)
+    sizes: dict[str, list[int]] = {}
+    for blob in store.index.expired(store.clock()):
+        sizes.setdefault(blob.kind, []).append(blob.size)
+    for kind, found in sizes.items():
+        where = settings.store or str(settings.store_folder / domain.name)
+        yield Item("store", f"{domain.name} {kind}", where, sum(found), f"the time of {len(found):,} is over")
 
 
 def _bundles(settings: Settings, names: tuple[str, ...], kept: list[Version], keep_days: int) -> Iterator[Item]:

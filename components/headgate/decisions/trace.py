@@ -1,7 +1,7 @@
 """How one decision came about: the row that was logged, its version, what the ledger says of it, what changed it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ from headgate.decisions.reading import effective, find
 from headgate.decisions.rulings import RULINGS
 from headgate.domain import Domain
 from headgate.errors import HeadgateError, UsageError
+from headgate.privacy.index import forgotten_units
+from headgate.privacy.references import is_reference
+from headgate.privacy.store import Store
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
 from headgate.settings import Settings
@@ -33,6 +36,7 @@ class Traced:
     corrections: list[dict[str, Any]]  # oldest first; a person's ruling is the last
     holds: str  # the outcome, as of now
     outcomes: dict[str, str]  # in words
+    held: dict[str, str] = field(default_factory=dict)  # of what the row refers to in the store: what became of it
 
     def words(self) -> str:
         """The story, from the decision to what holds now."""
@@ -45,6 +49,7 @@ class Traced:
             "data": self.data or "unknown",
             "companions": self.companions,
         } | {name: _shown(value) for name, value in own.items() if value not in (None, "")}
+        facts |= {name: f"{own[name]}: {told}" if name in own else told for name, told in self.held.items()}
         lines = [f"{row['decision_id']}: {self.domain}, {_at(row['decided_at'])}"]
         lines += [f"  {name:<15} {value}" for name, value in facts.items()]
         lines.append(f"The ledger about version {row['version']}:" if self.ledger else "The ledger does not know it.")
@@ -91,7 +96,20 @@ def _told(settings: Settings, domain: Domain, part: str, row: pl.DataFrame) -> T
         _corrections(settings, name, part, decision["decision_id"]),
         effective(settings, domain.logs.log, row, part)["outcome"][0],
         dict(domain.decides.words),
+        _held(settings, domain, row.row(0, named=True), domain.logs.log.hidden),
     )
+
+
+def _held(settings: Settings, domain: Domain, row: Mapping[str, Any], hidden: Sequence[str]) -> dict[str, str]:
+    """What has become of the bytes that a row refers to, by its column; and of whom it is about, if that is over."""
+    store = Store(settings, domain.name, domain.kinds)
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    told = {name: store.tell(value) for name, value in shown.items() if is_reference(value, domain.name)}
+    unit = domain.logs.log.unit
+    until = forgotten_units(settings, domain.name).get(str(row.get(unit))) if unit else None
+    if until is not None and row["decided_at"] <= until:
+        told["forgotten"] = f"on {_at(until)}, and with it what was personal in this row"
+    return told
 
 
 def _entries(settings: Settings, domain: str, version: int) -> list[Entry]:

@@ -1,5 +1,8 @@
 """One file with all that cannot be made again: registry, artifacts, ledger, datasets, the log of decisions, outcomes.
 
+Keys of units are never in it, bytes about persons only if that is asked for: restored, references lead to what still
+lies in the store, and what was forgotten since is forgotten again.
+
 A backup is a tar file that is written once from front to back: what lies below the state folder, the two databases as
 they stood at one moment at which nobody could change who decides, then `manifest.json` with the SHA-256 of each file,
 and after the end of the archive the SHA-256 of everything before it. One that was cut off has no such end.
@@ -10,7 +13,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +23,7 @@ from typing import IO, Any
 
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file
+from headgate.privacy.index import index_file
 from headgate.registry import databases
 from headgate.registry.aliases import read_aliases
 from headgate.registry.ledger import Ledger
@@ -36,6 +40,7 @@ LEFT_OUT = (
     "datasets/work",
     "demo",
     "dvc/site",
+    "keys",
     "ledger.db",
     "locks",
     "logs",
@@ -45,6 +50,9 @@ LEFT_OUT = (
     "prefect",
     "servers.json",
 )
+
+#: Left out too, unless it is asked for; its index is copied on its own.
+STORE = "store"
 
 #: Bytes that are copied at a time.
 CHUNK = 1 << 20
@@ -100,9 +108,10 @@ class BackedUp:
         return "\n".join([*lines, f"`headgate restore --from {self.file}` brings it back. Keep it on another machine."])
 
 
-def make_backup(settings: Settings, out: Path) -> BackedUp:
+def make_backup(settings: Settings, out: Path, *, with_store: bool = False) -> BackedUp:
     """Write a backup of everything to the file `out`, or to a new file in the folder `out`.
 
+    `with_store`, also the bytes about persons that lie in the state folder; those with a key stay encrypted in it.
     Raises HeadgateError where restoring it would fail: a ledger that is not what it was, a registry on a server that
     only its own tools can copy. Nothing is left at `out` then, nor by a process that was killed.
     """
@@ -123,14 +132,15 @@ def make_backup(settings: Settings, out: Path) -> BackedUp:
         with draft.open("wb") as file:
             archive = _Archive(file)
             archive.add_all(_below(Path(scratch)))
-            archive.add_all((f"{STATE}/{name}", path) for name, path in _state(settings.home))
+            left_out = LEFT_OUT if with_store else (*LEFT_OUT, STORE)
+            archive.add_all((f"{STATE}/{name}", path) for name, path in _state(settings.home, left_out))
             manifest = Manifest(
                 home=str(settings.home),
                 made_at=now.isoformat(timespec="seconds"),
                 entries=count,
                 head=head.anchor if head else "",
                 anchors=anchors,
-                elsewhere=_elsewhere(settings),
+                elsewhere=_elsewhere(settings, with_store),
                 files=archive.files,
             )
             total = archive.finish(manifest)
@@ -168,25 +178,32 @@ def _copy_databases(settings: Settings, scratch: Path) -> tuple[str, ...]:
         elif settings.local_database.is_file():
             databases.copy_sqlite(settings.local_database, scratch / STATE / "mlflow" / "mlflow.db")
         databases.copy_ledger(settings.ledger_url, f"sqlite:///{scratch}/{STATE}/ledger.db")
+        if index_file(settings).is_file():
+            (scratch / STATE / STORE).mkdir()
+            databases.copy_sqlite(index_file(settings), scratch / STATE / STORE / index_file(settings).name)
         for lease in leases:  # one that took too long was overtaken: what was copied may not agree
             ledger.renew(lease)
     return anchors
 
 
-def _elsewhere(settings: Settings) -> dict[str, str]:
-    """What lies outside of the state folder, and is not copied."""
+def _elsewhere(settings: Settings, with_store: bool) -> dict[str, str]:
+    """What lies outside of the state folder, or must not be copied, and is not."""
     said = {"the artifacts": settings.artifacts, "the datasets": settings.data_remote}
+    if index_file(settings).is_file() and (settings.store or not with_store):
+        said["bytes about persons"] = settings.store or str(settings.store_folder)
+    if settings.keys_folder.is_dir():
+        said["keys"] = str(settings.keys_folder)
     return {what: where for what, where in said.items() if where}
 
 
-def _state(home: Path) -> Iterator[tuple[str, Path]]:
+def _state(home: Path, left_out: Collection[str]) -> Iterator[tuple[str, Path]]:
     """The files below the state folder that are backed up, looked for again until a look finds no new ones.
 
     Segments of the decision log turn into Parquet meanwhile: whoever vanished is found under its new name.
     """
     known: set[str] = set()
     while True:
-        found = {name: path for name, path in _below(home) if name not in known and not _left_out(name)}
+        found = {name: path for name, path in _below(home) if name not in known and not _is_left_out(name, left_out)}
         if not found:
             return
         known |= set(found)
@@ -200,10 +217,11 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(folder).as_posix(), path
 
 
-def _left_out(name: str) -> bool:
+def _is_left_out(name: str, left_out: Collection[str]) -> bool:
     """Whether a file below the state folder is not backed up: also SQLite's journals, and drafts of whoever writes."""
     drafts = any(part.startswith((".tmp-", ".new-")) for part in name.split("/"))
-    return drafts or any(name == one or name.startswith((f"{one}/", f"{one}-")) for one in LEFT_OUT)
+    index = name.startswith(f"{STORE}/index.db")
+    return drafts or index or any(name == one or name.startswith((f"{one}/", f"{one}-")) for one in left_out)
 
 
 class _Archive:

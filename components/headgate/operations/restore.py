@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tarfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,10 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from headgate.data import datasets
+from headgate.domain import Domain
 from headgate.domains import NAMES
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_folder
 from headgate.operations.backup import CHUNK, FORMAT, MANIFEST, REGISTRY_DUMP, STATE, Kept, Manifest, make_backup
+from headgate.operations.forgotten_since import carry_over, forget_again
 from headgate.registry import databases
 from headgate.registry.aliases import read_aliases
 from headgate.registry.changes import TAG_ANCHOR
@@ -36,6 +39,7 @@ class Restored:
     files: int
     entries: int
     before: str | None  # where the state lies that stood there before
+    forgotten: int = 0  # units that the backup still had and that were forgotten since
 
     def words(self) -> str:
         """What is there now, and what to do next."""
@@ -43,14 +47,25 @@ class Restored:
             f"{self.home} is as it was at {self.made_at}: {self.files:,} files and {self.entries:,} entries of the "
             "ledger, each verified."
         )
+        if self.forgotten:
+            said += f" {self.forgotten:,} forgettings since then were done again."
         if self.before:
             said += f" What was there before is in {self.before}: delete it when you miss nothing."
         return f"{said}\n`headgate status` says what decides; `headgate serve` goes on from here."
 
 
-def restore_backup(archive: Path, settings: Settings, *, force: bool = False) -> Restored:
+def restore_backup(
+    archive: Path,
+    settings: Settings,
+    domains: Sequence[Domain] = (),
+    *,
+    force: bool = False,
+    receipts: Path | None = None,
+) -> Restored:
     """Bring the backup `archive` back into the state folder of `settings`, and into the databases that they name.
 
+    What `domains` have forgotten since it was made is forgotten again before anybody sees it: what the state that is
+    moved aside tells of, and the folder `receipts`.
     A state folder that is not empty is refused, unless by `force`: it is moved aside then. Raises HeadgateError that
     names what is damaged; nothing was changed then.
     """
@@ -77,6 +92,9 @@ def restore_backup(archive: Path, settings: Settings, *, force: bool = False) ->
             for path in state.iterdir():
                 path.rename(draft / path.name)
             shutil.rmtree(scratch)
+            if occupied:
+                carry_over(settings, draft)
+            forgotten = forget_again(replace(settings, home=draft), settings, domains, receipts)
             before = None
             if occupied:
                 before = home.with_name(f"{home.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
@@ -87,7 +105,8 @@ def restore_backup(archive: Path, settings: Settings, *, force: bool = False) ->
                         f"{home} cannot be moved aside ({error.strerror}): restore into a folder below it with --into, "
                         "and let HEADGATE_HOME name that one."
                     ) from error
-    return Restored(str(home), manifest.made_at, len(manifest.files), count, str(before) if before else None)
+    aside = str(before) if before else None
+    return Restored(str(home), manifest.made_at, len(manifest.files), count, aside, forgotten)
 
 
 def unpack(archive: Path, into: Path) -> Manifest:

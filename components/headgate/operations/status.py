@@ -9,6 +9,7 @@ from headgate.contract.companions import Companion
 from headgate.domain import Domain
 from headgate.errors import in_a_line
 from headgate.orchestration.outcome import last_run
+from headgate.privacy.holdings import read_holdings
 from headgate.registry import versions
 from headgate.registry.ledger import Entry, Ledger
 from headgate.registry.ledger_state import state_of
@@ -37,6 +38,7 @@ class Status:
                 lines.append(f"  {alias:<11} {made}")
             lines += [f"  {'companion':<11} {one['title']}: {_in_force(one)}" for one in domain["companions"]]
             lines += [f"  {'held':<11} {one['window']}by {one['who']}: {one['why']}" for one in domain["holds"]]
+            lines += [f"  {'store':<11} {domain['store']}"] if domain["store"] else []
             last = domain["last_run"]
             lines.append(f"  {'last run':<11} {last['result'] + ': ' + last['words'] if last else 'none'}")
         addresses = ", ".join(f"{name} {url}" for name, url in self.servers.items())
@@ -63,6 +65,7 @@ def read_status(settings: Settings, domains: Sequence[Domain]) -> Status:
             {"name": name, "versions": len(known), **holders, "canary": share, "holds": told}
             | {"last_run": last_run(settings, name)}
             | {"companions": [_companion(settings, one) for one in domain.companions]}
+            | {"store": read_holdings(settings, domain).words() if domain.kinds else ""}
         )
     return Status(str(settings.home), found, pages(settings))
 

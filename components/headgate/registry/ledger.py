@@ -42,6 +42,7 @@ What = Literal[
     "hold",  # nothing is promoted automatically, from `starts` to `ends` where details say so
     "released",  # the hold is over
     "replayed",  # past events were decided again
+    "forgotten",  # what was held of a unit is gone; the entry names its pseudonym
     "alert",  # a person should look
 ]
 
