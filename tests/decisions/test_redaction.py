@@ -13,6 +13,7 @@ from headgate.decisions.layout import corrections_folder, log_folder, part_file
 from headgate.decisions.reading import effective, read_part
 from headgate.decisions.recorder import Segments
 from headgate.decisions.redaction import held, redact, redacted
+from headgate.privacy.index import Index
 from headgate.settings import Settings
 
 from ..privacy.stores import found
@@ -102,3 +103,12 @@ def test_a_log_that_does_not_tell_whom_it_is_about_stays_as_it_is(settings: Sett
     rows = read_part(settings, LOG, part)
     assert redacted(TOY, rows, {"attic": LATER}).equals(rows)
     assert redacted(LOG, rows.drop("room"), {"attic": LATER}).equals(rows.drop("room"))
+
+
+def test_what_is_folded_after_a_forgetting_began_is_written_without_it(settings: Settings) -> None:
+    recorder = Segments(settings)
+    recorder.record("rooms", [row(f"20260105-x-{room}", START, room=room) for room in ("attic", "cellar")])
+    recorder.roll(everything=True)
+    Index(settings, "rooms").begin("attic", LATER)
+    (folded,) = compact(settings, LOG)
+    assert read_part(settings, LOG, folded)["guest"].to_list() == [None, "guest 20260105-x-cellar"]

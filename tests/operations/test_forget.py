@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,6 +156,7 @@ def test_a_backup_taken_after_it_holds_nothing_and_one_taken_before_gives_nothin
     assert done.forgotten == 1
     is_whole(visits)
     assert "1 forgettings since then" in done.words()
+    shutil.rmtree(str(done.before))
     assert restore_backup(Path(plain.file), here, [GUESTS], force=True).forgotten == 1
     is_whole(visits)
 
@@ -269,8 +271,6 @@ def _go_on(settings: Settings) -> None:
 def test_killed_at_any_write_the_next_run_forgets_wholly_and_others_are_untouched(
     visits: Visits, tmp_path: Path, every: bool, then: Callable[[Settings], None]
 ) -> None:
-    import shutil
-
     def copy(name: str) -> Settings:
         shutil.copytree(visits.settings.home, tmp_path / name)
         return replace(visits.settings, home=tmp_path / name)

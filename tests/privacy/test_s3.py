@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -99,6 +100,16 @@ def test_what_is_put_is_found_until_it_is_forgotten_in_all_its_versions(store: S
     with pytest.raises(Forgotten):
         store.get(gone)
     assert store.get(kept) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["note", "picture"])
+def test_a_finished_upload_is_put_and_goes(store: Store, tmp_path: Path, kind: str) -> None:
+    """A large one in parts."""
+    content = CONTENT * 20  # 8.8 MB
+    (tmp_path / "upload").write_bytes(content)
+    reference = store.put("ann", tmp_path / "upload", kind)
+    assert not (tmp_path / "upload").exists()
+    assert store.get(reference) == content
 
 
 def test_what_a_killed_process_left_goes_with_its_unit_and_by_the_sweeper(store: Store, bucket: Any) -> None:

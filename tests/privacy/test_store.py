@@ -11,9 +11,11 @@ import pytest
 
 from headgate.contract.kinds import Kind
 from headgate.errors import DataRefused, HeadgateError, UsageError
+from headgate.privacy import store as module
+from headgate.privacy.index import Place
 from headgate.privacy.places import SMALL
 from headgate.privacy.pseudonyms import unit_pseudonym
-from headgate.privacy.references import Expired, Forgotten
+from headgate.privacy.references import BeingForgotten, Expired, Forgotten
 from headgate.privacy.store import Store, salted
 from headgate.privacy.sweep import sweep
 from headgate.settings import Settings
@@ -183,9 +185,12 @@ def test_bytes_that_are_away_are_said_to_be(store: Store, settings: Settings) ->
     assert store.forget("ann").kinds == {"note": {"blobs": 1, "bytes": len(LARGE_BYTES)}}
 
 
-def test_all_of_it_is_for_this_user_alone(store: Store, settings: Settings) -> None:
+def test_all_of_it_is_for_this_user_alone(store: Store, settings: Settings, tmp_path: Path) -> None:
     store.put("ann", SMALL_BYTES, "picture")
     store.put("ann", LARGE_BYTES, "note")
+    (tmp_path / "upload").write_bytes(LARGE_BYTES)
+    (tmp_path / "upload").chmod(0o644)
+    store.put("bob", tmp_path / "upload", "note")
     for folder in (settings.store_folder, settings.keys_folder):
         for path in [folder, *folder.rglob("*")]:
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
@@ -238,6 +243,31 @@ def test_where_a_disk_is_full_nothing_is_left(
         with pytest.raises(OSError, match="No space left"):
             store.put("ann", SMALL_BYTES, "note")
     assert store.index.pending() == []
+    assert store.get(store.put("ann", SMALL_BYTES, "note")) == SMALL_BYTES
+
+
+def test_a_forgetting_begins_when_no_put_is_under_way_and_no_put_then(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, asked = store.places.write, []
+
+    def slow(place: Place, content: bytes | Path) -> None:
+        asked.append(place)
+        with pytest.raises(HeadgateError, match="is busy"):
+            make_store(settings).forget("ann")
+        make_store(settings).put("cid", b"beside it", "note")
+        write(place, content)
+
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(store.places, "write", slow)
+    store.put("ann", SMALL_BYTES, "note")
+    assert len(asked) == 1
+    begun = store.begin(unit_pseudonym(settings, "rooms", "ann"))
+    with pytest.raises(BeingForgotten):
+        store.put("ann", SMALL_BYTES, "note")
+    assert store.put("cid", b"beside it", "note")
+    store.erase(begun)
+    monkeypatch.setattr(store.places, "write", write)
     assert store.get(store.put("ann", SMALL_BYTES, "note")) == SMALL_BYTES
 
 
