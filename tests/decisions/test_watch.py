@@ -1,5 +1,6 @@
 """The watch as an operator relies on it: a bad champion goes, a sound one stays, and everything is said once."""
 
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from headgate.domain import Domain
 from headgate.errors import UsageError
 from headgate.registry.ledger import Entry
 
+from ..privacy.stores import found
 from ..registry.conftest import Registry, registry
 from ..toy import ROOMS, WATCH
 from .bundles import register
@@ -248,3 +250,17 @@ def test_a_unit_counts_for_the_side_on_which_it_differs_first(after: int) -> Non
     apart = tally.add(tally.add(tally.empty(), told(*freed), after), told(*wronged), after)
     assert whole.equals(apart)
     assert whole["side"].unique().to_list() == [-1]
+
+
+def test_where_the_log_can_forget_nobody_is_named_between_looks(world: World) -> None:
+    forgets = replace(ROOMS, live=replace(ROOMS.logs, log=replace(ROOMS.logs.log, unit="guest")))
+    home = world.registry.settings.home / "watch"
+    world.line(2)
+    world.log(world.readings(200))
+    plain = world.look().findings
+    assert found(home, b"guest-2")
+    shutil.rmtree(home)
+    assert world.look(forgets).findings == plain
+    world.log(world.readings(100, comfortable=pl.lit(None)))
+    assert world.look(forgets).findings[0].units >= 200
+    assert found(home, b"guest-2") == []

@@ -29,6 +29,7 @@ from headgate.decisions.state import State
 from headgate.decisions.tally import Finding
 from headgate.domain import Domain
 from headgate.errors import HeadgateError
+from headgate.privacy.pseudonyms import unit_pseudonyms
 from headgate.registry import changes, versions
 from headgate.registry.ledger import Ledger
 from headgate.registry.ledger_state import LedgerState, state_of
@@ -108,7 +109,7 @@ class Watcher:
                 later = later or len(today) < len(mine)
                 if len(today):
                     rows += len(today)
-                    watched = watched_rows(self._domain, watch, today)
+                    watched = self._unnamed(watched_rows(self._domain, watch, today))
                     good = state.good(watched)
                     before = self._before(watch, previous, today.filter(good))
                     upto = today["decided_at"][-1]
@@ -120,6 +121,14 @@ class Watcher:
             state.save(self._folder)
             self._state = state
         return Looked(self._domain.name, champion, state.day, rows, tuple(tally.findings(state.units, watch)))
+
+    def _unnamed(self, watched: pl.DataFrame) -> pl.DataFrame:
+        """Observations with pseudonyms for units, where the log can forget: what is kept between looks names nobody."""
+        if self._domain.logs.log.unit is None:
+            return watched
+        pseudonym = unit_pseudonyms(self._settings, self._domain.name)
+        names = {unit: pseudonym(unit) for unit in watched["unit"].drop_nulls().unique()}
+        return watched.with_columns(unit=pl.col("unit").replace_strict(names, default=None, return_dtype=pl.String))
 
     def _before(self, watch: Watch, previous: int | None, rows: pl.DataFrame) -> pl.Series:
         """Whether the version before would have wronged each of `rows`; null where it cannot be asked."""

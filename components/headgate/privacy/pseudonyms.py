@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -55,7 +56,13 @@ def unit_pseudonym(settings: Settings, domain: str, unit: str) -> str:
 
     Two domains call the same person differently, so that what they hold cannot be joined by name.
     """
-    return _pseudonyms(salt(settings))("unit", f"{domain}\0{unit}")
+    return unit_pseudonyms(settings, domain)(unit)
+
+
+def unit_pseudonyms(settings: Settings, domain: str) -> Callable[[str], str]:
+    """The same for many units."""
+    pseudonym = _pseudonyms(salt(settings))
+    return lambda unit: pseudonym("unit", f"{domain}\0{unit}")
 
 
 @lru_cache(maxsize=8)
