@@ -33,7 +33,7 @@ CalendarIn = Annotated[
     typer.Option(
         "--calendar",
         metavar="DIR",
-        help="The folder of the calendar.csv that counts; HEADGATE_CALENDAR's if left out, else the version's.",
+        help="The folder of the calendar.csv that counts; the one in force if left out, else the version's own.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]

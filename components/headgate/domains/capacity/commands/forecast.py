@@ -308,15 +308,14 @@ def _load(wanted: str) -> "tuple[int, Forecaster]":
 
 
 def calendar_of(folder: Path | None) -> Any:
-    """The calendar of a folder as it is known now: that of HEADGATE_CALENDAR, or of none the version's own, None."""
+    """The calendar of a folder as it is known now: of the one that planners share; None, the version's own, of none."""
     from headgate import settings
     from headgate.domains.capacity.companions.calendar import Event
-    from headgate.domains.capacity.companions.followed import known
+    from headgate.domains.capacity.companions.followed import known, shared_folder
 
-    planners = settings.load().calendar
-    if folder is None and planners is None:
+    where = folder or shared_folder(settings.load())
+    if where is None:
         return None
-    where = folder or Path(str(planners))
     found = known(where, Event, datetime.now(UTC))
     if found is None:
         raise UsageError(

@@ -97,6 +97,7 @@ def gameday(
     from headgate.domain import get_domain
     from headgate.domains.capacity.commands.calendar_options import length, signature
     from headgate.domains.capacity.commands.forecast import calendar_of
+    from headgate.domains.capacity.companions.followed import shared_folder
     from headgate.domains.capacity.gameday import day, report
     from headgate.domains.capacity.gameday.masked import mask_minutes, places, source
     from headgate.domains.capacity.gameday.path import event_of, series_of, upper
@@ -132,7 +133,7 @@ def gameday(
         )
     if no_mask and (in_ or mask_series):
         raise UsageError("--no-mask masks nothing: leave it out, or --in and --mask-series.")
-    folder = None if no_mask else source(in_ or here.calendar)
+    folder = None if no_mask else source(in_ or shared_folder(here))
     chosen = versions.wanted(here, "capacity", version)
     forecaster = Forecaster(versions.fetch(chosen, here))
     known = calendar_of(calendar)

@@ -1,6 +1,6 @@
 """`headgate capacity orders example | plan | show | place`: from a forecast to what is ordered for it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,19 +36,15 @@ def example(
     version: Version = "champion",
 ) -> None:
     """Write a fleet file to begin with, for every series of a version: prices and sizes are examples to replace."""
-    from headgate.domains.capacity.orders.example import write_example
+    from headgate.domains.capacity.orders.planning import example_fleet
     from headgate.files import atomic_file
 
     refuse_unwritable(out)
     if out.exists():
         raise UsageError(f"{out} is there already: name another file, or remove it first.")
     _, _, forecaster = _load(version)
-    peaks = {}
-    for one in forecaster.series:
-        said = forecaster.forecast(one.series, forecaster.as_of, forecaster.as_of + timedelta(weeks=2), levels=(0.5,))
-        peaks[one.series] = max(float(said.quantiles[0.5].max()), 1.0)
     with atomic_file(out) as draft:
-        draft.write_text(write_example(forecaster.series, peaks), encoding="utf-8")
+        draft.write_text(example_fleet(forecaster), encoding="utf-8")
     typer.echo(f"{out} is a fleet for {len(forecaster.series)} series. Put your prices, sizes and limits into it.")
 
 
@@ -83,48 +79,22 @@ def plan(
     """Make the cheapest plan that keeps every floor when a zone is lost. Orders nothing."""
     from headgate import settings
     from headgate.domains.capacity.commands.forecast import calendar_of
-    from headgate.domains.capacity.orders import demand, plans
+    from headgate.domains.capacity.orders import plans
     from headgate.domains.capacity.orders.fleet import read
-    from headgate.domains.capacity.orders.gameday_units import with_units
-    from headgate.domains.capacity.orders.make import make_plan
-    from headgate.domains.capacity.orders.placed import read_placed
-    from headgate.domains.capacity.orders.problem import mondays
-    from headgate.registry.ledger import Ledger
+    from headgate.domains.capacity.orders.planning import By, keep_plan, plan_fleet
 
     if out is not None:
         refuse_unwritable(out)
     if picture is not None:
         refuse_unwritable(picture, ".png", ".svg", ".pdf")
-    here = settings.load()
-    told, earlier = with_units(read(fleet), here.home), plans.read(last) if last else plans.latest(here.home)
-    number, bundle, forecaster = _load(version)
-    entries = Ledger(here).entries("capacity")
-    ruling = demand.refuse_unjudged(entries, number, bundle)
-    known = calendar_of(calendar)
-    days = mondays(demand.first_day(start.date() if start else None, forecaster.as_of), weeks)
-    drawn = demand.drawn(forecaster, told, days, known)
-    made = make_plan(
-        told,
-        days,
-        demand.needs(told, drawn.load),
-        plans.Forecast(
-            version=number,
-            bundle=bundle,
-            ruling=ruling,
-            as_of=forecaster.as_of.isoformat(),
-            calendar=forecaster.companion(known),
-            certified=drawn.certified,
-            scenarios=len(drawn.load.values),
-        ),
-        read_placed(entries),
-        last=earlier,
-        gap=gap,
-        seconds=seconds,
-    )
+    here, told = settings.load(), read(fleet)
+    earlier = plans.read(last) if last else plans.latest(here.home)
+    by, first = By(*_load(version), calendar_of(calendar)), start.date() if start else None
+    made = plan_fleet(here, by, told, weeks=weeks, start=first, last=earlier, gap=gap, seconds=seconds)
     if out is None:
-        out = here.home / plans.FOLDER / f"{days[0]}-{made.id}.json"
-        out.parent.mkdir(parents=True, exist_ok=True)
-    plans.write(made, out)
+        out = keep_plan(here, made)
+    else:
+        plans.write(made, out)
     if picture is not None:
         from headgate.domains.capacity.orders.picture import draw
 

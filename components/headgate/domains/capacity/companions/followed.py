@@ -1,4 +1,6 @@
-"""Calendar and masks as companions: those of the folder that HEADGATE_CALENDAR names, as they are known at this moment.
+"""Calendar and masks as companions: those of the folder that planners share, as they are known at this moment.
+
+That is the folder that HEADGATE_CALENDAR names; else `calendar/` in the state folder, once it holds a calendar.
 
 A look costs a `stat` and a count: the files are read again only where they have changed, or where a revision that was
 written ahead of its time is known from now on.
@@ -20,7 +22,18 @@ CALENDAR, MASKS = "calendar", "masks"
 Table = Any  # Event or Mask: what a file holds
 Rows = tuple[Any, ...]
 
+#: Where calendar and masks lie in the state folder, if no other folder is named.
+FOLDER = "calendar"
+
 _NEVER, _ALWAYS = (end.replace(tzinfo=UTC) for end in (datetime.min, datetime.max))
+
+
+def shared_folder(settings: Settings) -> Path | None:
+    """The folder of the calendar that counts; None where none is named and the state folder holds none."""
+    if settings.calendar is not None:
+        return Path(settings.calendar)
+    own = settings.home / FOLDER
+    return own if (own / Event.FILE).is_file() else None
 
 
 def known(folder: Path, table: Table, now: datetime) -> tuple[str, Rows] | None:
@@ -52,10 +65,10 @@ def _first(path: Path, table: Table, mark: object, count: int) -> tuple[str, Row
 
 
 def _now(settings: Settings, table: Table) -> tuple[str, Rows] | None:
-    """What is in force; None where no folder is set, or it masks nothing."""
-    if settings.calendar is None:
+    """What is in force; None where there is no folder, or it masks nothing."""
+    folder = shared_folder(settings)
+    if folder is None:
         return None
-    folder = Path(settings.calendar)
     found = known(folder, table, datetime.now(UTC))
     if found is None and table is Event:
         raise UsageError(f"There is no {Event.FILE} in {folder}: check HEADGATE_CALENDAR.")
@@ -65,11 +78,12 @@ def _now(settings: Settings, table: Table) -> tuple[str, Rows] | None:
 def _recall(table: Table, settings: Settings, identity: str, at: datetime) -> Rows:
     """What was in force under an id when something was decided at `at`: revisions are only ever added."""
     word = table.FILE.removesuffix(".csv")
-    if settings.calendar is None:
+    folder = shared_folder(settings)
+    if folder is None:
         raise UsageError(
             f"Some were decided with the {word} {identity}, and HEADGATE_CALENDAR names no folder that tells: set it."
         )
-    path = Path(settings.calendar) / table.FILE
+    path = folder / table.FILE
     rows: Rows = parse(read_bytes(path), path, table)
     # What counts since less than a moment was not followed yet, so the search goes back from there.
     for instant in [at, *sorted({row.known_since for row in rows if row.known_since < at}, reverse=True), _NEVER]:

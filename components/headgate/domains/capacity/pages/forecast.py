@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from headgate.contract.host import Host
 from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.companions.edit import Signature, change
+from headgate.domains.capacity.companions.followed import shared_folder
 from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.model.forecaster import Forecast, Forecaster
 from headgate.domains.capacity.pages import query
@@ -69,7 +69,7 @@ def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:
         "end": asked.get("end", "") if event else "",
         "intensity": asked.get("intensity", "") if event else "",
         "calendar": forecaster.companion(supposed or known),
-        "saved_in": host.settings.calendar,
+        "saved_in": shared_folder(host.settings),
         "figure": figure(view, shown.times, lines, bands(shown), events),
         "certified": shown.certified,
         "banded": bool(bands(shown)),
@@ -85,11 +85,12 @@ def save(host: Host, asked: Mapping[str, str], author: str) -> tuple[Event, list
 
     Raises HeadgateError where it cannot be saved; nothing is written then.
     """
-    if host.settings.calendar is None:
+    folder = shared_folder(host.settings)
+    if folder is None:
         raise UsageError(
             "There is no calendar to save to: set HEADGATE_CALENDAR to the folder of calendar.csv, and start again."
         )
-    folder, reason = Path(host.settings.calendar), " ".join(asked.get("reason", "").split())
+    reason = " ".join(asked.get("reason", "").split())
     if not reason or not reason.isprintable() or len(reason) > LONGEST_REASON:
         raise UsageError(
             f"Say why, in at most {LONGEST_REASON} letters of one line: the reason stands in the calendar's history."

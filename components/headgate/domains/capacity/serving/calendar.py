@@ -2,7 +2,7 @@
 
 from headgate.contract.companions import OWN
 from headgate.contract.host import Host
-from headgate.domains.capacity.companions.followed import CALENDAR
+from headgate.domains.capacity.companions.followed import CALENDAR, shared_folder
 from headgate.domains.capacity.model.forecaster import Forecaster
 from headgate.domains.capacity.serving.recording import DOMAIN, Calendar
 from headgate.errors import HeadgateError
@@ -16,7 +16,7 @@ def calendar_in_force(host: Host, forecaster: Forecaster) -> Calendar:
     held = host.companions.of(DOMAIN).get(CALENDAR)
     if held is not None:
         return Calendar(held.value, held.id, held.entry)
-    if host.settings.calendar is not None:
+    if shared_folder(host.settings) is not None:
         raise HeadgateError(
             host.companions.problem(DOMAIN, CALENDAR) or "The calendar has not been read yet: ask again in a moment."
         )
