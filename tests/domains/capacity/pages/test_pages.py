@@ -221,6 +221,9 @@ def test_live_shows_what_came_beside_what_is_expected(client: Any) -> None:
     assert part.status_code == 286, "the window is over: nobody asks again"
     coarse = client.get("/console/capacity/live/now", params=asked | {"step": "1h"})
     assert "told in other steps" in coarse.text
+    hours = figure(coarse.text)["lines"][2]["values"]
+    assert hours[:10] == pytest.approx([sum(came[4 * n : 4 * n + 4]) for n in range(10)], rel=1e-3)
+    assert set(hours[10:]) == {None}, "an hour that is not over has no sum"
 
 
 def test_pages_ask_nothing_of_other_hosts(client: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from headgate.contract.host import Host
 from headgate.contract.row import COMMON
 from headgate.decisions import reading
+from headgate.decisions.layout import part_file
 from headgate.domains.capacity.companions.calendar import Event
 from headgate.domains.capacity.data.notation import STEPS
 from headgate.domains.capacity.pages import query
@@ -20,6 +22,7 @@ from headgate.domains.capacity.serving.log_rows import LOG
 from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.domains.capacity.serving.track import Tracked, track_event
 from headgate.errors import UsageError
+from headgate.settings import Settings
 
 #: Seconds between two looks, and that one may take.
 EVERY, DEADLINE = 15, 10.0
@@ -32,6 +35,9 @@ LATE = timedelta(hours=1)
 
 #: A window is at most so long: what came is looked up in the log of all its days.
 LONGEST = timedelta(days=14)
+
+#: Parts of the log whose actuals are remembered: a worker writes one a minute.
+KEPT = 6000
 
 _COLUMNS: dict[str, pl.DataType] = {
     "decided_at": COMMON["decided_at"],
@@ -106,22 +112,39 @@ def _running(view: View, known: Sequence[Event], now: datetime) -> Event | None:
 def _came(host: Host, view: View) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str]]:
     """What the log was told of the series: epoch seconds [m], ascending, and values [m], in steps of the view; and the
     other steps that it was told of."""
-    wanted = (
-        (pl.col("kind") == "actual")
-        & (pl.col("series") == view.series)
-        & (pl.col("time") >= view.start)
-        & (pl.col("time") < view.end)
-    )
+    wanted = (pl.col("series") == view.series) & (pl.col("time") >= view.start) & (pl.col("time") < view.end)
     # What has come cannot have been told before it began; what is told late is looked for up to now.
     parts = reading.listed(host.settings, DOMAIN, view.start)
-    rows = pl.concat(
-        [
-            pl.DataFrame(schema=_COLUMNS),
-            *(reading.read_part(host.settings, LOG, one, wanted, _COLUMNS) for one in parts),
-        ]
-    )
+    rows = pl.concat([pl.DataFrame(schema=_COLUMNS), *(_actuals(host.settings, one) for one in parts)]).filter(wanted)
     steps = rows["step"].unique().to_list()
-    mine = rows.filter(pl.col("step") == view.seconds).sort("decided_at").unique("time", keep="last").sort("time")
-    mine = mine.filter(pl.col("actual").is_not_null())
+    mine = rows.filter(pl.col("actual").is_not_null()).sort("decided_at").unique(("step", "time"), keep="last")
     others = [name for name, seconds in STEPS.items() if seconds in steps and seconds != view.seconds]
+    mine = _in_steps(mine, view).sort("time")
     return mine["time"].dt.epoch("s").to_numpy(), mine["actual"].to_numpy(), others
+
+
+def _in_steps(rows: pl.DataFrame, view: View) -> pl.DataFrame:
+    """What was told in the view's steps; else finer steps added up, or averaged, where none of theirs is missing."""
+    told = rows.filter(pl.col("step") == view.seconds)
+    if len(told):
+        return told.select("time", "actual")
+    finer = rows.filter((pl.col("step") < view.seconds) & (view.seconds % pl.col("step") == 0))
+    finer = finer.filter(pl.col("step") == pl.col("step").max())
+    total = pl.col("actual").mean() if view.one.aggregation == "mean" else pl.col("actual").sum()
+    begins = pl.from_epoch(pl.col("time").dt.epoch("s") // view.seconds * view.seconds).cast(rows.schema["time"])
+    whole = pl.len() == view.seconds // pl.col("step").first()
+    return finer.group_by(time=begins).agg(actual=total, whole=whole).filter("whole").select("time", "actual")
+
+
+def _actuals(settings: Settings, part: str) -> pl.DataFrame:
+    """What a part of the log was told; one that is folded never changes, and is read once."""
+    return _folded(settings, part) if part_file(settings, DOMAIN, part).is_file() else _read(settings, part)
+
+
+@lru_cache(maxsize=KEPT)
+def _folded(settings: Settings, part: str) -> pl.DataFrame:
+    return _read(settings, part)
+
+
+def _read(settings: Settings, part: str) -> pl.DataFrame:
+    return reading.read_part(settings, LOG, part, pl.col("kind") == "actual", _COLUMNS)

@@ -12,7 +12,7 @@ from headgate.domains.capacity.serving.recording import DOMAIN
 from headgate.errors import HeadgateError
 
 #: So many orders are listed.
-LISTED = 60
+LISTED = 24
 
 
 def look(host: Host, asked: Mapping[str, str]) -> dict[str, Any]:

@@ -169,8 +169,8 @@ def _parse(text: str, field: str) -> datetime:
 
 
 def _first(forecaster: Forecaster) -> str:
-    """The series that a page opens with: a fine one rather than a weekly one."""
-    return min(forecaster.series, key=lambda one: one.step).series
+    """The series that a page opens with: a fine one rather than a weekly one, and the first by name."""
+    return min(forecaster.series, key=lambda one: (one.step, one.series)).series
 
 
 def _total(view: View, event: Event) -> bool:
