@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -14,11 +15,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate import telemetry
 from headgate.api.problems import Problem
-from headgate.console import files, state
+from headgate.console import files, glance, kit, state
 from headgate.console.guard import COOKIE, ConsoleGuard, Refused, form, inside, logged_in, same_site, to_login
-from headgate.console.page import PREFIX, Console, Page, aside, ask, environment, partial, render
+from headgate.console.page import (
+    PREFIX,
+    Console,
+    Page,
+    aside,
+    ask,
+    environment,
+    folder_of,
+    navigation,
+    partial,
+    render,
+)
 from headgate.contract.host import Host
+from headgate.decisions.pace import Pace, Paces
+from headgate.domain import Domain
 from headgate.errors import DataRefused, HeadgateError, UsageError
+from headgate.registry.aliases import Aliases
 
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
 PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
@@ -36,17 +51,26 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 T = TypeVar("T")
 
+#: Seconds between two looks of a browser at the first page.
+EVERY = 5
 
-def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: ConsoleGuard) -> Starlette:
+
+def build(domains: Sequence[Domain], host: Host, pages: Sequence[Page], doors: ConsoleGuard) -> Starlette:
     """The console of `domains` with its own pages and those that they bring, to be mounted at `PREFIX`."""
+    names, folders = [one.name for one in domains], {one.name: folder_of(one.pages) for one in domains if one.pages}
+    found, shown = environment(folders), files.Files(folders)
+    found.globals |= {"static": shown.address, "window": state.window, "moment": state.moment}
+    look = _Look(domains, host)
     own = [
-        Page("/", _state(domains, host), title="State"),
-        Page("/{domain}/verdicts/{seq:int}", _verdict(domains, host)),
-        Page("/{domain}/last-run", _last_run(domains, host)),
+        Page("/", look.page("console/state.html")),
+        Page("/now", look.page("console/now.html")),
+        Page("/kit", _kit),
+        Page("/{domain}/verdicts/{seq:int}", _verdict(names, host)),
+        Page("/{domain}/last-run", _last_run(names, host)),
     ]
     app = Starlette(
         routes=[
-            Route("/static/{name:path}", files.static),
+            Route("/static/{name:path}", shown.static),
             Route("/login", login, methods=["GET", "POST"]),
             Route("/logout", logout, methods=["POST"]),
             *own,
@@ -61,9 +85,7 @@ def build(domains: Sequence[str], host: Host, pages: Sequence[Page], doors: Cons
             Exception: _on_fault,
         },
     )
-    found = environment({page.path.split("/")[1] for page in pages})
-    found.globals |= {"static": files.address, "window": state.window, "moment": state.moment}
-    app.state.console = Console(found, doors, (*own, *pages))
+    app.state.console = Console(found, doors, navigation(pages, names))
     return app
 
 
@@ -113,24 +135,66 @@ async def logout(request: Request) -> Response:
     return answer
 
 
-def _state(domains: Sequence[str], host: Host) -> Handler:
-    async def page(request: Request) -> Response:
-        """Where every domain stands."""
-        said, registry, links = await asyncio.gather(
-            aside(request, state.told, host.settings, domains),
-            _or_words(ask(request, state.posts, host.settings)),
-            _or_words(ask(request, state.links, host.settings)),
-        )
-        known, away = registry
-        return render(
-            request,
-            "console/state.html",
-            domains=[(one, (known or {}).get(one.name), _serving(host, one.name)) for one in said],
-            away=away,
-            links=links[0] or state.NOWHERE,
+@dataclass(frozen=True)
+class Seen:
+    """A domain as the first page shows it."""
+
+    title: str
+    told: state.Told
+    known: Aliases | None  # what the registry says
+    serving: dict[str, object]
+    figure: glance.Figure
+    rate: glance.Rate | None
+    waiting: list[glance.Waiting]
+
+
+class _Look:
+    """Where every domain stands, and what is remembered between two looks."""
+
+    def __init__(self, domains: Sequence[Domain], host: Host) -> None:
+        self._domains, self._host = domains, host
+        self._paces, self._scores = Paces(host.settings), glance.Scores(host.settings)
+
+    def page(self, template: str) -> Handler:
+        """The whole page, or the part of it that is looked at again and again."""
+
+        async def handler(request: Request) -> Response:
+            settings, names = self._host.settings, [domain.name for domain in self._domains]
+            told, paces, registry, scores, links = await asyncio.gather(
+                aside(request, state.told, settings, names),
+                aside(request, lambda: [self._paces.of(domain) for domain in self._domains]),
+                _or_words(ask(request, state.posts, settings)),
+                _or_words(ask(request, lambda: [self._scores.of(domain) for domain in self._domains])),
+                _or_words(ask(request, state.links, settings)),
+            )
+            known, away = registry
+            measured = scores[0] or [[] for _ in self._domains]
+            seen = [
+                self._seen(domain, told[n], (known or {}).get(domain.name), measured[n], paces[n])
+                for n, domain in enumerate(self._domains)
+            ]
+            return render(request, template, domains=seen, away=away, links=links[0] or state.NOWHERE, every=EVERY)
+
+        return handler
+
+    def _seen(
+        self, domain: Domain, told: state.Told, known: Aliases | None, scores: Sequence[glance.Score], pace: Pace | None
+    ) -> Seen:
+        champion = known.of("champion") if known else told.ledger_state.champion
+        return Seen(
+            domain.title,
+            told,
+            known,
+            _serving(self._host, domain.name),
+            glance.figure(domain, scores, champion),
+            glance.rate(domain, pace) if pace else None,
+            glance.waiting(told, known),
         )
 
-    return page
+
+async def _kit(request: Request) -> Response:
+    """Everything that pages are built of."""
+    return render(request, "console/kit.html", **kit.EXAMPLES)
 
 
 def _verdict(domains: Sequence[str], host: Host) -> Handler:

@@ -1,6 +1,7 @@
 """What pages load beside themselves: style, scripts, and Plotly from its installed package. Nothing from elsewhere."""
 
 import gzip
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -10,8 +11,6 @@ from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-
-from headgate.domain import NAMES
 
 _OWN = Path(__file__).parent / "static"
 
@@ -33,47 +32,44 @@ def _plotly() -> Path:
 FILES = ("plotly.js", "htmx.min.js", "console.css", "console.js", "charts.js", "icon.svg")
 
 
-def _path(name: str) -> Path | None:
-    """Where a file lies: one of `FILES`, or as NAME/FILE one of a domain's `pages/static`; None: there is none."""
-    if name in FILES:
-        return _plotly() if name == "plotly.js" else _OWN / name
-    domain, _, file = name.partition("/")
-    found = find_spec(f"headgate.domains.{domain}.pages") if domain in NAMES else None
-    own = Path(found.origin).parent / "static" if found and found.origin else None
-    known = {path.name: path for path in own.iterdir()} if own and own.is_dir() else {}
-    return known.get(file)
+class Files:
+    """The files of all pages, and as NAME/FILE those in the folder `static` beside a domain's pages."""
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        """`folders` has the folder of each domain's pages by its name."""
+        own = {name: _plotly() if name == "plotly.js" else _OWN / name for name in FILES}
+        for domain, folder in folders.items():
+            beside = folder / "static"
+            own |= {f"{domain}/{path.name}": path for path in (beside.iterdir() if beside.is_dir() else ())}
+        self._paths = own
+
+    def address(self, name: str) -> str:
+        """Where a page finds the file `name`: another address where its contents are others."""
+        path = self._paths.get(name)
+        assert path is not None, f"a page names {name}, which is none of the files there are"
+        stamp = path.stat()
+        digest = sha256(f"{stamp.st_size}:{stamp.st_mtime_ns}".encode()).hexdigest()[:12]
+        return f"/console/static/{name}?{digest}"
+
+    async def static(self, request: Request) -> Response:
+        """A file of all pages, or of a domain's. They say nothing about anybody, so they need no token."""
+        path = self._paths.get(request.path_params["name"])
+        if path is None:
+            raise HTTPException(404)
+        packed, digest = await to_thread.run_sync(read, path)
+        headers = {"Cache-Control": f"public, max-age={KEPT}, immutable", "ETag": f'"{digest}"'}
+        headers["Vary"] = "Accept-Encoding"
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            packed = await to_thread.run_sync(gzip.decompress, packed)
+        return Response(packed, headers=headers, media_type=_TYPES[path.suffix])
 
 
 @lru_cache
-def read(name: str) -> tuple[bytes, str]:
+def read(path: Path) -> tuple[bytes, str]:
     """A file's bytes as gzip, and twelve digits that say which they are. Megabytes are packed once."""
-    path = _path(name)
-    assert path is not None
     data = path.read_bytes()
     return gzip.compress(data, 6, mtime=0), sha256(data).hexdigest()[:12]
-
-
-@lru_cache
-def address(name: str) -> str:
-    """Where a page finds the file `name`: another address where its contents are others."""
-    path = _path(name)
-    assert path is not None, f"a page names {name}, which is none of the files there are"
-    stamp = path.stat()
-    digest = sha256(f"{stamp.st_size}:{stamp.st_mtime_ns}".encode()).hexdigest()[:12]
-    return f"/console/static/{name}?{digest}"
-
-
-async def static(request: Request) -> Response:
-    """A file of all pages, or of a domain's. They say nothing about anybody, so they need no token."""
-    name = request.path_params["name"]
-    if _path(name) is None:
-        raise HTTPException(404)
-    packed, digest = await to_thread.run_sync(read, name)
-    headers = {"Cache-Control": f"public, max-age={KEPT}, immutable", "ETag": f'"{digest}"', "Vary": "Accept-Encoding"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-    else:
-        packed = await to_thread.run_sync(gzip.decompress, packed)
-    return Response(packed, headers=headers, media_type=_TYPES[Path(name).suffix])

@@ -1,19 +1,22 @@
 """A page of the console: who may see it, how it is drawn, and where its heavy work is done."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from headgate.access.tokens import Caller
 from headgate.console.guard import ConsoleGuard
+from headgate.domain import Late
 from headgate.errors import HeadgateError
 
 #: Where the console lies in the app that serves.
@@ -58,12 +61,43 @@ class Page(Route):
 
 
 @dataclass(frozen=True)
+class Link:
+    """A page that people find in the navigation."""
+
+    title: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The pages of a domain in the navigation; one without is where the first page tells of it."""
+
+    title: str
+    address: str
+    pages: tuple[Link, ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether the page at `path` is of this group."""
+        return path == self.address or path.startswith(f"{PREFIX}/{self.title}/")
+
+
+def navigation(pages: Iterable[Page], domains: Iterable[str]) -> tuple[Group, ...]:
+    """The first page, and a group for each of `domains` with those of its `pages` that have a title."""
+    found = [Group("State", f"{PREFIX}/")]
+    titled = [page for page in pages if page.title]
+    for name in domains:
+        mine = tuple(Link(page.title, PREFIX + page.path) for page in titled if page.path.startswith(f"/{name}/"))
+        found.append(Group(name, mine[0].address if mine else f"{PREFIX}/#{name}", mine))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
 class Console:
     """What all pages of one app share."""
 
     environment: Environment
     doors: ConsoleGuard
-    pages: tuple[Page, ...]
+    nav: tuple[Group, ...]
     computing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(COMPUTING, "console"))
     waiting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(WAITING, "console-waits"))
 
@@ -74,10 +108,22 @@ def console(request: Request) -> Console:
     return found
 
 
-def environment(domains: Iterable[str]) -> Environment:
-    """Where templates come from: "console/…", and for a domain that brings pages "NAME/…". All values are escaped."""
-    packages = {"console": "headgate.console"} | {name: f"headgate.domains.{name}.pages" for name in domains}
-    loader = PrefixLoader({name: PackageLoader(package) for name, package in packages.items()})
+def folder_of(pages: Callable[..., Any]) -> Path:
+    """The folder of the module that brings a domain's `pages`: templates and static files lie beside it."""
+    module = pages.place.partition(":")[0] if isinstance(pages, Late) else pages.__module__
+    found = find_spec(module)
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+def environment(folders: Mapping[str, Path]) -> Environment:
+    """Where templates come from: "console/…", and of a domain that brings pages, as `folders` names them, "NAME/…".
+
+    All values are escaped.
+    """
+    own = {name: FileSystemLoader(folder / "templates") for name, folder in folders.items()}
+    loader = PrefixLoader({"console": FileSystemLoader(Path(__file__).parent / "templates"), **own})
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.globals["prefix"] = PREFIX
     return found
@@ -86,7 +132,7 @@ def environment(domains: Iterable[str]) -> Environment:
 def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """The page that `template` makes of `values`."""
     here, found = console(request), caller(request)
-    nav = [page for page in here.pages if page.title and (found or not here.doors.asked())]
+    nav = here.nav if found or not here.doors.asked() else ()
     common = {"request": request, "caller": found, "nav": nav}
     return HTMLResponse(here.environment.get_template(template).render(common | values), status)
 

@@ -21,6 +21,9 @@ from headgate.settings import Settings
 #: Where a browser finds MLflow and Prefect while that is not known.
 NOWHERE = {"mlflow": "", "prefect": ""}
 
+#: So many alerts are told of a domain, the newest ones.
+ALERTS = 3
+
 #: So many entries of the ledger are shown of a domain.
 NEWEST = 8
 
@@ -34,6 +37,9 @@ class Told:
     held: Entry | None  # the hold or freeze that is in force
     verdict: Entry | None  # the last one
     refusal: Entry | None  # the last verdict that refused
+    verdicts: tuple[Entry, ...]  # newest first
+    alerts: tuple[Entry, ...]  # the newest, newest first
+    since: str  # when the champion became it; "" where there is none
     entries: tuple[Entry, ...]  # the newest, newest first
     last_run: dict[str, str] | None
 
@@ -53,6 +59,9 @@ def _of(settings: Settings, name: str, entries: Sequence[Entry]) -> Told:
         stands.held(),
         verdicts[-1] if verdicts else None,
         next((entry for entry in reversed(verdicts) if entry.ruling == "refused"), None),
+        tuple(reversed(verdicts)),
+        tuple([entry for entry in reversed(entries) if entry.what == "alert"][:ALERTS]),
+        next((entry.at for entry in reversed(entries) if entry.what == "changed"), ""),
         tuple(reversed(entries[-NEWEST:])),
         last_run(settings, name),
     )

@@ -32,6 +32,14 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The one figure by which people know a version at a glance, and its limit, as the gate demands it."""
+
+    metric: str
+    limit: float  # at most, where less of the metric is better; else at least
+
+
+@dataclass(frozen=True)
 class Watch:
     """What the watch rolls back for: shares of the units that a metric of `Live.observe` counts, a slice, a UTC day."""
 
@@ -82,3 +90,4 @@ class Limits:
     shadow_decisions: int = 0  # live decisions that a candidate must have been held against in the shadow first
     watch: Watch | None = None  # None: nothing rolls back by itself
     runtime: Runtime = Runtime()
+    headline: Headline | None = None  # None: the first comparison's metric, which has no limit of its own

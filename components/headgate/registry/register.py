@@ -139,8 +139,10 @@ def _cut(text: str, room: int) -> str:
 
 
 def _log_scores(registry: "MlflowClient", run_id: str, work: Path) -> None:
-    """The scorecard as a table, and its overall lines as metrics of the run."""
+    """The scorecard as a table, and its overall lines as metrics of the run; a tag says which model's are its own."""
     card = read_json(work / "evaluate" / "scorecard.json")
+    if card:
+        registry.set_tag(run_id, versions.TAG_MODEL, card[0]["model"])
     for line in card:
         if line["slice"] == "all" and line["value"] is not None:
             registry.log_metric(run_id, f"{line['model']}/{line['metric']}", line["value"])

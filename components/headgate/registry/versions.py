@@ -28,6 +28,9 @@ TAG_RULING = "headgate.ruling"
 TAG_DATA = "headgate.data"
 TAG_AS_OF = "headgate.as_of"
 
+#: A run's tag: which model's lines of the scorecard, and metrics, are the version's own.
+TAG_MODEL = "headgate.model"
+
 #: A registered model's tag: the share of the units that its challenger decides for.
 TAG_CANARY = "headgate.canary"
 

@@ -115,7 +115,7 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
 
     keys, required, rate = Keys(settings.tokens_file), not loopback(settings.host), settings.rate
     people_doors = guard.ConsoleGuard(keys, required=required, rate=rate)
-    people = console.build([domain.name for domain in domains], host, pages, people_doors)
+    people = console.build(domains, host, pages, people_doors)
     routes = [*endpoints, Route("/openapi.json", openapi_json), Route("/docs", docs_page), Route(PREFIX, to_console)]
     paths = {route.endpoint: route.path for route in routes}
     paths |= {route.endpoint: PREFIX + route.path for route in people.routes if isinstance(route, Route)}

@@ -1,6 +1,6 @@
 """What the gate and the calibration demand of a version of `adclicks`: plain values, in one place."""
 
-from headgate.contract.limits import Comparison, Limits, Metric, Watch
+from headgate.contract.limits import Comparison, Headline, Limits, Metric, Watch
 from headgate.contract.outcomes import Outcomes
 from headgate.domains.adclicks.features.kernel import FEATURES
 
@@ -55,6 +55,7 @@ LIMITS = Limits(
         Comparison("fpr", margin=0.02, slice_margin=0.02),
     ),
     latency_ratio=3.0,
+    headline=Headline("fpr", limit=ALPHA),
     watch=Watch(
         metric=WRONGED,
         units="users of a high RFM score",

@@ -1,6 +1,6 @@
 """What the gate demands of a capacity forecast, in one place."""
 
-from headgate.contract.limits import Comparison, Limits, Metric, Watch
+from headgate.contract.limits import Comparison, Headline, Limits, Metric, Watch
 from headgate.contract.outcomes import Outcomes
 
 #: What is decided of a time that was forecast, once something came. A forecast that was asked for decides nothing.
@@ -28,6 +28,9 @@ METRICS = (
 #: Quarters of an hour outside their band: what the watch looks at.
 MISSED = "missed"
 
+#: A band may cover this much less or more than it says, beyond what chance explains.
+COVERAGE_SLACK = 0.10
+
 LIMITS = Limits(
     comparisons=(
         Comparison("wape", margin=0.02, slice_margin=0.05),
@@ -36,6 +39,7 @@ LIMITS = Limits(
         Comparison("peak", margin=0.05, slice_margin=0.10),
     ),
     latency_ratio=2.0,
+    headline=Headline("cover90", limit=0.9 - COVERAGE_SLACK),
     watch=Watch(
         metric=MISSED,
         units="series",
@@ -45,9 +49,6 @@ LIMITS = Limits(
         slices=2,
     ),
 )
-
-#: A band may cover this much less or more than it says, beyond what chance explains.
-COVERAGE_SLACK = 0.10
 
 #: The forecast must not be worse than last weeks' profile by more than this share of its WAPE.
 WORSE_THAN_PROFILE = 0.10
