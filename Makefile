@@ -1,8 +1,10 @@
 # make run      environment if missing, the main job, then the servers with a table of addresses; Ctrl-C stops all
-# make retrain  the main job alone: simulated clicks → a judged version
+# make retrain  the main job alone: simulated data that ends today → a judged version of each domain
+#               with DOMAINS="adclicks capacity" these two plays are of those domains alone
 # make test     what CI runs;  make nightly  what is too long for CI;  make check  ruff and types;  make bench  figures
 # make worldcup  a forecast of the web site of the World Cup 1998 (needs its data in ../shared)
 .DEFAULT_GOAL := help
+, := ,
 PYTHON ?= python3
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
@@ -10,31 +12,22 @@ VENV := .venv
 READY := $(VENV)/.headgate-ready
 BIN := $(VENV)/bin
 SPARK := pyspark==4.0.5
+CHOSEN := $(foreach domain,$(subst $(,), ,$(DOMAINS)),--domain $(domain))
 
 help:
 	@sed -n 's/^# //p' Makefile
 
-# uv is ten times quicker where it is present; pip alone suffices.
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headgate needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 2; }
-	@if command -v uv >/dev/null 2>&1 && uv --version >/dev/null 2>&1; then \
-	  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
-	else \
-	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet -r requirements.lock && \
-	  $(BIN)/python -m pip install --quiet --no-deps -e . ; \
-	fi
+	@sh infra/environment.sh $(PYTHON) $(VENV)
 	@touch $(READY)
 
 env: $(READY)
 
 run: $(READY)
-	@$(BIN)/headgate demo --serve
+	@$(BIN)/headgate demo --serve $(CHOSEN)
 
 retrain: $(READY)
-	@$(BIN)/headgate demo
+	@$(BIN)/headgate demo $(CHOSEN)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not nightly"

@@ -16,6 +16,7 @@ from headgate.access.tokens import SCOPES
 from headgate.contract.cadence import DAILY, Cadence
 from headgate.contract.checks import Check
 from headgate.contract.companions import Companion
+from headgate.contract.demonstration import Demonstration
 from headgate.contract.expectations import Expectation, Profile
 from headgate.contract.host import Host
 from headgate.contract.kinds import Kind
@@ -84,6 +85,7 @@ class Domain:
     requests: Requests | None = None  # what a load sends; None: it has none
     commands: Callable[[], Any] | None = None  # `headgate DOMAIN …`, a typer.Typer of several; None: it has no own
     rehearsal: Callable[[], Rehearsal] | None = None  # what drills need; None: it has none
+    demonstration: Demonstration = field(default=Demonstration())  # what `make run` shows beside its versions
     promotion: Literal["auto", "review"] = "auto"
 
     @property

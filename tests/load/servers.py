@@ -50,7 +50,8 @@ def answering(answer: Answer, queue: Queue | None = None) -> Iterator[str]:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next(int(line[15:]) for line in head.splitlines() if line.startswith(b"Content-Length:"))
+                told = (int(line[15:]) for line in head.splitlines() if line.startswith(b"Content-Length:"))
+                length = next(told, 0)
                 await reader.readexactly(length)
                 number, seen = seen, seen + 1
                 if queue:

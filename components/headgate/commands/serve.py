@@ -1,12 +1,15 @@
 """`headgate serve | servers | demo`: everything that stays up on this machine."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from headgate import settings
+from headgate.commands.completion import domain_names
 from headgate.commands.options import Domains
+
+_COMPLETED: dict[str, Any] = {"autocompletion": domain_names}
 
 
 def serve(
@@ -42,13 +45,19 @@ def servers() -> None:
 
 def demo(
     serve: Annotated[
-        bool, typer.Option("--serve", help="Then serve, with a table of addresses, until Ctrl-C.")
+        bool, typer.Option("--serve", help="Then serve, with a table of addresses and a little live traffic.")
     ] = False,
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", metavar="DOMAIN", help="Which; again for more. All if left out.", **_COMPLETED),
+    ] = None,
 ) -> None:
-    """The main job on simulated data: retrain every domain, and report.
+    """The main job on simulated data up to today: retrain every domain.
 
-    Data is simulated once, if there is none yet.
+    Data is simulated once a day, and a version of a day is made once: what is there is used.
     """
     from headgate.commands.demo import run_demo
+    from headgate.commands.options import every_domain, one_domain
 
-    raise typer.Exit(run_demo(settings.load(), serve=serve))
+    chosen = [one_domain(name) for name in dict.fromkeys(domain)] if domain else every_domain()
+    raise typer.Exit(run_demo(settings.load(), chosen, serve=serve))

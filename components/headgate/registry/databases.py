@@ -4,6 +4,7 @@ The ledger is copied row by row, so it can go from SQLite to PostgreSQL and back
 MLflow's own tables are copied by the database's tools: SQLite's online backup, pg_dump and pg_restore.
 """
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -45,6 +46,8 @@ def make_registry(settings: Settings) -> None:
             return
         sweep(made.parent)
         draft = made.with_name(f".tmp-{made.name}")
+        for name in ("alembic", "mlflow"):  # they tell every migration
+            logging.getLogger(name).setLevel(logging.WARNING)
         upgrade.callback(f"sqlite:///{draft}")
         with suppress(FileExistsError):  # a server that was started meanwhile made it, and uses it
             os.link(draft, made)

@@ -1,5 +1,6 @@
 """`adclicks` as a value of the contract."""
 
+from headgate.contract.demonstration import Demonstration
 from headgate.contract.live import Live
 from headgate.contract.requests import Requests
 from headgate.domain import Domain, late
@@ -49,6 +50,7 @@ ADCLICKS = Domain(
         by_default=b'"pending":true',
     ),
     rehearsal=late("headgate.domains.adclicks.stages.rehearsal:rehearsal"),
+    demonstration=Demonstration(traffic=late("headgate.domains.adclicks.simulated.traffic:traffic")),
     import_data=late("headgate.domains.adclicks.data.importers:import_data"),
     formats={"csv": "any delimited text, with --map", "talkingdata": "the public log of an ad network"},
     commands=late("headgate.domains.adclicks.commands.app:commands"),

@@ -1,5 +1,6 @@
 """`capacity` as a value of the contract."""
 
+from headgate.contract.demonstration import Demonstration
 from headgate.contract.live import Live
 from headgate.domain import Domain, late
 from headgate.domains.capacity.companions.followed import COMPANIONS
@@ -33,6 +34,12 @@ CAPACITY = Domain(
     live=Live(log=LOG, observe=observe, redecide=late("headgate.domains.capacity.serving.redecide:redecide")),
     simulate=late("headgate.domains.capacity.simulated.simulator:simulate"),
     scenarios=SCENARIOS,
+    demonstration=Demonstration(
+        scenario="on-sale",
+        prepare=late("headgate.domains.capacity.demonstration.calendar:put_in_force"),
+        furnish=late("headgate.domains.capacity.demonstration.orders:plan_orders"),
+        traffic=late("headgate.domains.capacity.demonstration.traffic:traffic"),
+    ),
     demo=DEMO,
     small=SMALL,
     import_data=late("headgate.domains.capacity.data.importing:import_data"),

@@ -334,8 +334,36 @@ def test_a_new_service_is_young_and_names_an_older_one_that_it_resembles(simulat
     assert 0.3 < values[young, 0].sum() / values[young, 1].sum() < 0.7
 
 
+def test_a_sale_is_on_as_the_last_day_ends_and_one_is_to_come(simulated: Simulated) -> None:
+    out, calm = simulated(scenario="on-sale", ahead=AHEAD), simulated(ahead=AHEAD)
+    before = {one.event for one in read_calendar(calm)}
+    on, to_come = (one for one in read_calendar(out) if one.event not in before)
+    start, end = on.span("Europe/Berlin")
+    assert start < END < end
+    assert END + timedelta(days=4) < to_come.span("Europe/Berlin")[0]
+    assert all(one.known_since < END - timedelta(days=60) for one in (on, to_come)), "it was planned long ago"
+    both = (
+        truth(out)
+        .join(truth(calm), on=["series", "time"], suffix="_calm")
+        .filter(pl.col("series").str.contains("home"))
+    )
+    during = both.filter(pl.col("time").is_between(END, END + timedelta(days=1), closed="left"))
+    assert during["expected"].sum() > 1.2 * during["expected_calm"].sum()
+    earlier = both.filter(pl.col("time") < END - timedelta(hours=2))
+    assert earlier["expected"].equals(earlier["expected_calm"])
+
+
 def test_every_scenario_is_described_in_a_line() -> None:
-    assert set(SCENARIOS) == {"calm", "sale-moved", "launch", "robots", "outage", "slope-break", "new-service"}
+    assert set(SCENARIOS) == {
+        "calm",
+        "sale-moved",
+        "launch",
+        "robots",
+        "outage",
+        "slope-break",
+        "new-service",
+        "on-sale",
+    }
     assert all(text and "\n" not in text for text in SCENARIOS.values())
 
 

@@ -71,6 +71,16 @@ def moved(plan: Sequence[Happening], after: date, known: datetime) -> list[Happe
     return [*plan, replace(sale, **change, reason="moved by three days and stretched to 48 hours")]  # type: ignore[arg-type]
 
 
+def on_sale(planned: Sequence[Happening], end: date) -> list[Happening]:
+    """A sale that is on as the day `end` begins, and one that is to come, on a day with no other sale around it."""
+    taken = {one.start.date() + timedelta(day) for one in planned if one.kind == "sale" for day in (-2, -1, 0, 1, 2)}
+    soon = next(day for n in range(5, 60) if (day := end + timedelta(days=n)) not in taken)
+    return [
+        _sale(f"two-day-sale-{end}", "Two-day sale", end, 2, 1.2),
+        _sale(f"members-sale-{soon}", "Members' sale", soon, 1, 1.0),
+    ]
+
+
 def launch(world: World, number: int, at: datetime) -> Happening:
     """A launch at an instant, known sixty days before."""
     touched = {"home", "search", "product", "cart", "checkout", "payment"}

@@ -4,6 +4,7 @@
 SCENARIOS: dict[str, str] = {
     "calm": "daily, weekly and yearly rhythm, sales and holidays, and no fault",
     "sale-moved": "the day before the last, the next sale is moved by three days and stretched from 24 to 48 hours",
+    "on-sale": "a sale of two days begins as the last day ends, and another one comes some days later",
     "launch": "three launches that sell out within minutes: two in the past, one three days after the last day",
     "robots": "two blocks of robots and one of customers kept out by mistake; people noted only the first",
     "outage": "hours of zeros, of nothing, of late points and of throttling, and a load test",

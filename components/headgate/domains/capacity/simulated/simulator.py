@@ -112,6 +112,20 @@ def simulate(
         _run(story, feed, truth / "truth", on_day)
 
 
+def minutes_of(day: date, happened: Sequence[Happening], *, seed: int, regions: int, services: int) -> dict[str, F64]:
+    """What comes of every series of requests in each minute of a UTC day [1440], when `happened` are its events.
+
+    Of the calm scenario, in which no minute is lost: a day that `simulate` wrote, or one after it.
+    """
+    world = World(seed, regions, services)
+    story = _Story(world, day, 1, 0, 1, 0, (), happened, ())
+    found: dict[str, F64] = {}
+    for region, where in enumerate(world.regions):
+        counts = _region(story, region, day)[0]
+        found |= {f"{where}/{name}/requests": counts[service] for service, name in enumerate(world.services)}
+    return found
+
+
 def truth_folder(out: Path) -> Path:
     """Name the folder beside the simulated source `out` that holds its truth: `truth/DAY.parquet`, columns TRUTH."""
     return out.with_name(out.name + ".truth")
@@ -120,7 +134,7 @@ def truth_folder(out: Path) -> Path:
 def _check(scenario: str, days: int, **counts: int) -> None:
     if scenario not in SCENARIOS:
         raise UsageError(f"there is no scenario {scenario!r}: choose one of {', '.join(SCENARIOS)}")
-    least = 1 if scenario in ("calm", "sale-moved") else _LEAST_DAYS
+    least = 1 if scenario in ("calm", "sale-moved", "on-sale") else _LEAST_DAYS
     if days < least:
         raise UsageError(f"the scenario {scenario!r} needs at least {least} day{'s'[: least - 1]}, not {days}")
     for name, value in counts.items():
@@ -136,6 +150,8 @@ def _tell(scenario: str, start: date, days: int, ahead: int, step_min: int, week
     calendar = events.plan(world, first - timedelta(5), end + timedelta(reach))
     if scenario == "sale-moved":
         calendar = events.moved(calendar, end, now - timedelta(hours=36))
+    if scenario == "on-sale":
+        calendar += events.on_sale(calendar, end)
     if scenario == "launch":
         at = now.replace(hour=17)
         calendar += [
