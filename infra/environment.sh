@@ -26,16 +26,16 @@ told=""
 while :; do
   going=$(kill -0 "$pip" 2>/dev/null && echo yes || true)
   if grep -q '^Installing collected' "$log"; then
-    words="  unpacked $(find "$folder"/lib/python*/site-packages -maxdepth 1 -name '*.dist-info' | wc -l) of $total"
+    count=$(find "$folder"/lib/python*/site-packages -maxdepth 1 -name '*.dist-info' | wc -l)
+    words="  unpacked $((count < total ? count : total)) of $total" # pip itself is one of them
   else
-    words="  fetched $(grep -c '^Collecting' "$log" || true) of $total"
+    count=$(grep -Ec '^(Collecting|Processing) ' "$log" || true)
+    words="  fetched $count of $total"
   fi
   if [ -t 2 ]; then
     printf '\r%s   ' "$words" >&2
   else # a log: a line for every tenth part or so
-    part=${words% of *}
-    count=${part##* }
-    step="${part% *} $((count * 10 / total))"
+    step="${words%% [0-9]*} $((count * 10 / total))"
     [ "$step" = "$told" ] || echo "$words" >&2
     told=$step
   fi
@@ -43,5 +43,5 @@ while :; do
   sleep 1
 done
 [ -t 2 ] && echo >&2
-wait "$pip" || { tail -n 15 "$log" >&2; echo "pip did not install all: $log has the whole story." >&2; exit 1; }
+wait "$pip" || { grep '^ERROR' "$log" >&2; echo "pip did not install all: $log has the whole story." >&2; exit 1; }
 "$folder/bin/python" -m pip install --quiet --no-deps -e .
