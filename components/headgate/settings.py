@@ -47,6 +47,7 @@ class Settings:
     artifacts: str | None  # HEADGATE_ARTIFACTS: where MLflow keeps artifacts; None is local
     ledger: str | None  # HEADGATE_LEDGER: a database of yours, as SQLAlchemy names it; None is a local SQLite file
     alert_url: str | None  # HEADGATE_ALERT_URL: a webhook that is told what a person should look at; None is nobody
+    reviews: str | None  # HEADGATE_REVIEWS: the database of what people rule; None is a local SQLite file
     lookups: str | None  # HEADGATE_LOOKUPS: the database of lookups; None is a local SQLite file
     calendar: str | None  # HEADGATE_CALENDAR: the folder of calendar.csv that the console saves to; None: it saves none
     tokens: str | None  # HEADGATE_TOKENS: the file with the hashes of the tokens; None is a file in the state folder
@@ -79,6 +80,11 @@ class Settings:
     def ledger_url(self) -> str:
         """The ledger's database."""
         return self.ledger or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def reviews_url(self) -> str:
+        """The database of reviews, and of all that people ruled."""
+        return self.reviews or f"sqlite:///{self.home / 'reviews.db'}"
 
     @property
     def lookups_url(self) -> str:
@@ -138,6 +144,7 @@ def load() -> Settings:
         artifacts=env.get("HEADGATE_ARTIFACTS") or None,
         ledger=env.get("HEADGATE_LEDGER") or None,
         alert_url=env.get("HEADGATE_ALERT_URL") or None,
+        reviews=env.get("HEADGATE_REVIEWS") or None,
         lookups=env.get("HEADGATE_LOOKUPS") or None,
         calendar=env.get("HEADGATE_CALENDAR") or None,
         tokens=env.get("HEADGATE_TOKENS") or None,

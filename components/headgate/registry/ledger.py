@@ -8,7 +8,6 @@ entry can be appended under a lease only while its token is the newest: a holder
 itself fenced off when it wakes (Kleppmann, How to do distributed locking, 2016).
 """
 
-import hashlib
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType, get_args
 from uuid import uuid4
 
 from headgate.errors import HeadgateError
+from headgate.registry.chain import GENESIS, digest, first_broken, storable
 from headgate.registry.tables import engine, now, tables
 from headgate.settings import Settings
 
@@ -48,9 +48,6 @@ What = Literal[
 
 #: What happens in one domain only: its name, a point, and a word of its own, such as `rooms.opened`.
 OwnWhat = NewType("OwnWhat", str)
-
-#: The hash before the first entry.
-GENESIS = "0" * 64
 
 #: Seconds that a lease lasts, and that someone waits for one at most.
 LEASE_SECONDS, WAIT_SECONDS = 15.0, 60.0
@@ -86,8 +83,7 @@ class Entry:
 
     def digest(self) -> str:
         """The SHA-256 of everything but the hash itself."""
-        told = asdict(replace(self, hash=""))
-        return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest(asdict(replace(self, hash="")))
 
     @property
     def anchor(self) -> str:
@@ -178,20 +174,17 @@ class Ledger:
 
         Raises HeadgateError that names the first entry which is not what it was.
         """
-        before, count = GENESIS, 0
-        seen: set[str] = set()
-        for count, entry in enumerate(self.entries(), 1):
-            if entry.seq != count or entry.prev_hash != before or entry.hash != entry.digest():
-                raise _altered(count)
-            before = entry.hash
-            seen.add(entry.anchor)
+        entries = self.entries()
+        if broken := first_broken(entries):
+            raise _altered(broken)
+        seen = {entry.anchor for entry in entries}
         for anchor in anchors:
             if anchor not in seen:
                 raise HeadgateError(
                     f"The ledger is not what it was: entry {anchor.partition(':')[0]} was seen elsewhere and is not in "
                     "it. Its end was cut off, or an older ledger was restored without the registry."
                 )
-        return count
+        return len(entries)
 
     @contextmanager
     def lease(self, name: str, *, wait: float = WAIT_SECONDS, seconds: float = LEASE_SECONDS) -> Iterator[Lease]:
@@ -300,13 +293,8 @@ def _hold_on(connection: "Connection", lease: Lease) -> None:
 
 def _storable(entry: Entry) -> Entry:
     """`entry` as a database gives it back: JSON turns keys to text and tuples to lists; not all text can be stored."""
-    texts: dict[str, Any] = {name: _text(value) for name, value in vars(entry).items() if isinstance(value, str)}
+    texts: dict[str, Any] = {name: storable(value) for name, value in vars(entry).items() if isinstance(value, str)}
     return replace(entry, **texts, details=json.loads(json.dumps(dict(entry.details))))
-
-
-def _text(value: str) -> str:
-    """`value` without what SQLite (lone surrogates, from odd bytes on a command line) or PostgreSQL (NUL) refuse."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _row(entry: Entry) -> dict[str, Any]:

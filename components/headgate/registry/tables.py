@@ -1,4 +1,7 @@
-"""Where the ledger lies: its two tables, and the database that holds them, SQLite or PostgreSQL."""
+"""Where the ledger lies: its two tables, and the database that holds them, SQLite or PostgreSQL.
+
+Others keep tables in such databases too (`open_database`): the same two kinds, the same way to write, the same clock.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
 
 #: Options of a PostgreSQL session: one that is stopped in the middle of a transaction keeps nobody waiting for long.
 POSTGRESQL = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
+
+#: An option of a connection whose transactions write nothing.
+READS = "headgate_only_reads"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,15 @@ def tables() -> Tables:
 
 
 def engine(url: str) -> "Engine":
-    """The database at `url`, with the tables in it. Raises UsageError where it is neither of the two that are known."""
+    """The ledger's database at `url`, with the tables in it. Raises UsageError as `open_database` does."""
+    return open_database(url, tables().metadata, lock="headgate_ledger", setting="HEADGATE_LEDGER", what="the ledger")
+
+
+def open_database(url: str, metadata: Any, *, lock: str, setting: str, what: str) -> "Engine":
+    """The database at `url`, with the tables of `metadata` in it, made by one at a time under the advisory `lock`.
+
+    Raises UsageError where it is neither of the two that are known: `setting` named it, for `what`.
+    """
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.pool import NullPool
 
@@ -69,11 +83,11 @@ def engine(url: str) -> "Engine":
         made = create_engine(address, poolclass=NullPool, connect_args={"timeout": 10})
         _write_at_once(made)
     else:
-        raise UsageError("HEADGATE_LEDGER names no database for the ledger: give a postgresql:// or a sqlite:/// URL.")
+        raise UsageError(f"{setting} names no database for {what}: give a postgresql:// or a sqlite:/// URL.")
     with made.begin() as connection:
         if kind == "postgresql":  # two that find no tables would both make them
-            connection.execute(text("select pg_advisory_xact_lock(hashtext('headgate_ledger'))"))
-        tables().metadata.create_all(connection)
+            connection.execute(text("select pg_advisory_xact_lock(hashtext(:lock))"), {"lock": lock})
+        metadata.create_all(connection)
     return made
 
 
@@ -85,7 +99,10 @@ def with_driver(url: str) -> "URL":
 
 
 def _write_at_once(made: "Engine") -> None:
-    """Let every transaction of SQLite begin as a writer's: who reads in order to write waits then, not at the end."""
+    """Let every transaction of SQLite begin as a writer's: who reads in order to write waits then, not at the end.
+
+    One of a connection with the option `READS` only reads, and keeps no writer waiting before it begins.
+    """
     from sqlalchemy import event
 
     @event.listens_for(made, "connect")
@@ -94,7 +111,8 @@ def _write_at_once(made: "Engine") -> None:
 
     @event.listens_for(made, "begin")
     def _immediately(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        only_reads = connection.get_execution_options().get(READS)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
 def now(connection: "Connection") -> float:
