@@ -27,6 +27,7 @@ from headgate.contract.predictor import Predictor
 from headgate.contract.rehearsal import Rehearsal
 from headgate.contract.requests import Requests
 from headgate.contract.results import Decided, Imported, Scored
+from headgate.contract.reviews import Reviews
 from headgate.contract.sizes import Simulate, Sizes
 from headgate.domains import NAMES as NAMES
 from headgate.errors import UsageError
@@ -78,6 +79,7 @@ class Domain:
     import_data: Callable[..., Imported] | None = None  # (source, out, *, format, mapping, tz, facts): → the raw schema
     formats: Mapping[str, str] = field(default_factory=dict)  # what `import_data` takes, the usual one first
     scopes: Mapping[str, str] = field(default_factory=dict)  # of tokens, beside those of all: "NAME.ROLE" → in words
+    reviews: Reviews | None = None  # None: no person rules on its decisions
     companions: tuple[Companion, ...] = ()  # mutable inputs that no version holds
     kinds: tuple[Kind, ...] = ()  # of bytes about persons or things that it keeps in the store
     forget: Callable[[Settings, str], Mapping[str, int]] | None = None  # what else it holds of a unit's pseudonym: gone
@@ -101,6 +103,13 @@ class Domain:
         if self.outcomes is None:
             raise UsageError(f"{self.name} decides nothing, so nothing can be counted or decided again.")
         return self.outcomes
+
+    @property
+    def ruled_on(self) -> Reviews:
+        """How people rule on its decisions; UsageError where nobody does."""
+        if self.reviews is None:
+            raise UsageError(f"Nobody rules on the decisions of {self.name}: it declares no reviews.")
+        return self.reviews
 
 
 @dataclass(frozen=True)

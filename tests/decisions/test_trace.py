@@ -1,5 +1,6 @@
 """The story of one decision."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -50,7 +51,9 @@ def test_a_persons_ruling_is_told_last_and_holds(settings: Settings, decision: s
     rule(settings, ROOMS, [decision], outcome="hot", who="Ann", why="She called us.")
     found = trace_decision(settings, [ROOMS], decision)
     assert (found.holds, found.corrections[-1]["who"]) == ("hot", "Ann")
-    assert found.words().endswith("Corrected (ruled by Ann): too hot. She called us.\nNow: too hot.")
+    *_, ruled, now = found.words().splitlines()
+    assert re.fullmatch(r"Corrected 20.* UTC \(ruled by Ann\): too hot\. She called us\.", ruled)
+    assert now == "Now: too hot."
 
 
 def test_what_the_domain_hides_is_in_no_trace(settings: Settings, decision: str) -> None:

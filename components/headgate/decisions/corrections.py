@@ -1,13 +1,13 @@
-"""What was decided again, and what people ruled: written here, read by `reading.effective`.
+"""What was decided again: written here, read by `reading.effective`.
 
 ::
 
     corrections/DOMAIN/REPLAY/PART.parquet   one file for each part of the log in which a replay changes something
-    corrections/DOMAIN/rulings/TIME.parquet  what people decided by hand; no replay overturns it
 
-These files below the state folder are the record: nothing but them says which decision holds now. `deliver` copies a
-replay's files to wherever else they are wanted. A replay that is run again after another has changed its decisions
-publishes anew, in REPLAY-2, REPLAY-3 and so on, so that no file is ever written twice.
+These files below the state folder are the record, with what people ruled (`rulings`), which no replay overturns:
+nothing but the two says which decision holds now. `deliver` copies a replay's files to wherever else they are wanted. A
+replay that is run again after another has changed its decisions publishes anew, in REPLAY-2, REPLAY-3 and so on, so
+that no file is ever written twice.
 """
 
 import shutil

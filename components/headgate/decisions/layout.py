@@ -53,7 +53,7 @@ def open_folder(settings: Settings, domain: str) -> Path:
 
 
 def corrections_folder(settings: Settings, domain: str) -> Path:
-    """Where what was decided again lies: REPLAY/PART.parquet, and rulings/."""
+    """Where what was decided again lies: REPLAY/PART.parquet."""
     return settings.home / "corrections" / domain
 
 

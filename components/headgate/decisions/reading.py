@@ -10,7 +10,7 @@ import polars as pl
 
 from headgate.contract.live import DecisionLog
 from headgate.contract.row import COMMON
-from headgate.decisions import segment_format
+from headgate.decisions import rulings, segment_format
 from headgate.decisions.layout import (
     GAPS,
     SUFFIX,
@@ -21,7 +21,6 @@ from headgate.decisions.layout import (
     open_folder,
     part_file,
 )
-from headgate.decisions.rulings import RULINGS
 from headgate.files import read_json
 from headgate.settings import Settings
 
@@ -117,8 +116,8 @@ def effective(settings: Settings, log: DecisionLog, rows: pl.DataFrame, part: st
     """`rows` with the decision that holds now: that of the newest correction, and above all a person's ruling.
 
     Replaces version, bundle, slice, outcome and whatever else a correction has, and adds `replay` (String: which
-    replay decided, or null) and `ruled` (Boolean: a person did). With `part`, the part that all `rows` are of, only its
-    corrections are read.
+    replay decided, or null) and `ruled` (Boolean: a person did, or the policy of a case that nobody ruled on in time).
+    With `part`, the part that all `rows` are of, only its corrections are read; of rulings, only those on `rows`.
     """
     home = corrections_folder(settings, log.name)
     check(home)
@@ -130,18 +129,18 @@ def effective(settings: Settings, log: DecisionLog, rows: pl.DataFrame, part: st
         .with_columns(replay=pl.lit(path.parent.name))
         .collect()
         for path in sorted(home.glob(f"*/{name}.parquet"))
-        if path.parent.name != RULINGS and not path.parent.name.startswith(".") and not path.name.startswith(".")
+        if path.parent.name != rulings.RULINGS
+        and not path.parent.name.startswith(".")
+        and not path.name.startswith(".")
     ]
     held = rows.with_columns(replay=pl.lit(None, pl.String), ruled=pl.lit(False))
     if corrected:
         newest = pl.concat(corrected, how="diagonal_relaxed").sort("corrected_at", maintain_order=True)
         newest = newest.unique("decision_id", keep="last", maintain_order=True)
         held = _put(held, newest, [c for c in newest.columns if c in held.columns and c not in FIXED])
-    ruled = [pl.read_parquet(path, glob=False) for path in sorted((home / RULINGS).glob("*.parquet"))]
-    if ruled:
-        last = pl.concat(ruled, how="diagonal_relaxed").unique("decision_id", keep="last", maintain_order=True)
-        last = last.select("decision_id", "outcome", ruled=pl.lit(True))
-        held = _put(held, last, ["outcome", "ruled"])
+    ruled = rulings.held(settings, log.name, rows["decision_id"])
+    if len(ruled):
+        held = _put(held, ruled.with_columns(ruled=pl.lit(True)), ["outcome", "ruled"])
     return held
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from headgate.contract.companions import in_words
 from headgate.contract.row import COMMON
+from headgate.decisions import rulings
 from headgate.decisions.layout import corrections_folder
 from headgate.decisions.reading import effective, find
 from headgate.decisions.rulings import RULINGS
@@ -56,7 +57,8 @@ class Traced:
         lines += [f"  {e['at'][:19]} {e['what']} by {e['who']}: {e['ruling']} {e['why']}".rstrip() for e in self.ledger]
         for one in self.corrections:
             by = f"ruled by {one.get('who')}" if one["by"] == RULINGS else f"replay {one['by']}"
-            when = f"{_at(one['corrected_at'])} " if one.get("corrected_at") else ""
+            at = one.get("corrected_at") or one.get("ruled_at")
+            when = f"{_at(at)} " if at else ""
             lines.append(f"Corrected {when}({by}): {self._told(one['outcome'])}. {one.get('why') or ''}".rstrip())
         lines.append(f"Now: {self._told(self.holds)}.")
         return "\n".join(lines)
@@ -131,10 +133,11 @@ def _registered(settings: Settings, domain: str, version: int) -> tuple[str, str
 def _corrections(settings: Settings, domain: str, part: str, decision_id: str) -> list[dict[str, Any]]:
     home = corrections_folder(settings, domain)
     found = []
-    for path in [*home.glob(f"[!.]*/{part}.parquet"), *sorted((home / RULINGS).glob("*.parquet"))]:
+    for path in home.glob(f"[!.]*/{part}.parquet"):
         rows = pl.scan_parquet(path, glob=False).filter(pl.col("decision_id") == decision_id).collect()
         found += [{"by": path.parent.name} | row for row in rows.to_dicts()]
-    return sorted(found, key=lambda one: (one["by"] == RULINGS, str(one.get("corrected_at", ""))))
+    found.sort(key=lambda one: str(one.get("corrected_at", "")))
+    return found + [{"by": RULINGS} | row for row in rulings.told(settings, domain, decision_id)]
 
 
 def _shown(value: Any) -> str:

@@ -25,6 +25,7 @@ from headgate.decisions.latency import Latency
 from headgate.decisions.observed import watched_rows
 from headgate.decisions.reading import parts
 from headgate.decisions.redeciding import Redecider
+from headgate.decisions.reviews.cases import expire
 from headgate.decisions.state import State
 from headgate.decisions.tally import Finding
 from headgate.domain import Domain
@@ -83,6 +84,8 @@ class Watcher:
     def look(self) -> Looked:
         """Count what is new, act on what it shows, tell what there is to tell. Looking again does nothing more."""
         name, watch = self._domain.name, self._domain.limits.watch
+        if self._domain.reviews is not None:
+            expire(self._settings, self._domain)
         entries = self._ledger.entries(name)
         where = state_of(entries)
         looked = Looked(name, where.champion)
