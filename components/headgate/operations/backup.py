@@ -1,9 +1,9 @@
-"""One file with all that cannot be made again: registry, artifacts, ledger, datasets, the log of decisions, outcomes.
+"""One file with all that cannot be made again: registry, ledger, reviews, data, the log of decisions, outcomes.
 
 Keys of units are never in it, bytes about persons only if that is asked for: restored, references lead to what still
 lies in the store, and what was forgotten since is forgotten again.
 
-A backup is a tar file that is written once from front to back: what lies below the state folder, the two databases as
+A backup is a tar file that is written once from front to back: what lies below the state folder, the databases as
 they stood at one moment at which nobody could change who decides, then `manifest.json` with the SHA-256 of each file,
 and after the end of the archive the SHA-256 of everything before it. One that was cut off has no such end.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from headgate.decisions.reviews.copying import copy_reviews, verify_reviews
+from headgate.decisions.reviews.tables import exists as reviews_exist
 from headgate.errors import HeadgateError, UsageError
 from headgate.files import atomic_file
 from headgate.privacy.index import index_file
@@ -33,7 +35,7 @@ from headgate.settings import Settings
 FORMAT = 1
 MANIFEST, STATE, REGISTRY_DUMP = "manifest.json", "state", "registry.dump"
 
-#: Below the state folder: what is made again, what belongs to this machine, and the two databases, copied on their own.
+#: Below the state folder: what is made again, what belongs to this machine, and the databases, copied on their own.
 LEFT_OUT = (
     "bundles",
     "checkout",
@@ -48,6 +50,7 @@ LEFT_OUT = (
     "mlflow/mlflow.db",
     "parts",
     "prefect",
+    "reviews.db",
     "servers.json",
 )
 
@@ -112,8 +115,8 @@ def make_backup(settings: Settings, out: Path, *, with_store: bool = False) -> B
     """Write a backup of everything to the file `out`, or to a new file in the folder `out`.
 
     `with_store`, also the bytes about persons that lie in the state folder; those with a key stay encrypted in it.
-    Raises HeadgateError where restoring it would fail: a ledger that is not what it was, a registry on a server that
-    only its own tools can copy. Nothing is left at `out` then, nor by a process that was killed.
+    Raises HeadgateError where restoring it would fail: a ledger or reviews that are not what they were, a registry on a
+    server that only its own tools can copy. Nothing is left at `out` then, nor by a process that was killed.
     """
     now = datetime.now(UTC)
     target = out.resolve()
@@ -129,6 +132,7 @@ def make_backup(settings: Settings, out: Path, *, with_store: bool = False) -> B
         anchors = _copy_databases(settings, Path(scratch))
         ledger = Ledger(replace(settings, ledger=f"sqlite:///{scratch}/{STATE}/ledger.db"))
         count, head = ledger.verify(anchors), ledger.head()
+        verify_reviews(replace(settings, home=Path(scratch) / STATE, reviews=None))
         with draft.open("wb") as file:
             archive = _Archive(file)
             archive.add_all(_below(Path(scratch)))
@@ -181,6 +185,8 @@ def _copy_databases(settings: Settings, scratch: Path) -> tuple[str, ...]:
         if index_file(settings).is_file():
             (scratch / STATE / STORE).mkdir()
             databases.copy_sqlite(index_file(settings), scratch / STATE / STORE / index_file(settings).name)
+        if reviews_exist(settings):
+            copy_reviews(settings, f"sqlite:///{scratch}/{STATE}/reviews.db")
         for lease in leases:  # one that took too long was overtaken: what was copied may not agree
             ledger.renew(lease)
     return anchors

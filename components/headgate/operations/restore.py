@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from headgate.data import datasets
+from headgate.decisions.reviews.copying import copy_reviews, verify_reviews
 from headgate.domain import Domain
 from headgate.domains import NAMES
 from headgate.errors import HeadgateError, UsageError
@@ -86,6 +87,7 @@ def restore_backup(
             manifest = unpack(archive, scratch)
             state = scratch / STATE
             count = _verify_ledger(replace(settings, home=state, ledger=None), manifest)
+            verify_reviews(replace(settings, home=state, reviews=None))
             if (state / "mlflow" / "mlflow.db").is_file():
                 databases.move(f"sqlite:///{state}/mlflow/mlflow.db", Path(manifest.home), home)
             _fill_databases(settings, manifest, scratch)
@@ -183,9 +185,9 @@ def _verify_ledger(unpacked: Settings, manifest: Manifest) -> int:
 
 
 def _fill_databases(settings: Settings, manifest: Manifest, scratch: Path) -> None:
-    """Bring registry and ledger into the databases that the settings name, if they lie outside of the state folder.
+    """Bring registry, ledger and reviews into the databases that the settings name, where those lie elsewhere.
 
-    Neither is overwritten. Both can be done again: what was brought in before is left as it is.
+    None is overwritten. All can be done again: what was brought in before is left as it is.
     """
     copied, dumped, uri = scratch / STATE / "ledger.db", scratch / REGISTRY_DUMP, settings.tracking_uri
     if dumped.is_file():
@@ -206,6 +208,10 @@ def _fill_databases(settings: Settings, manifest: Manifest, scratch: Path) -> No
         elif head.anchor != manifest.head:
             raise UsageError("The ledger that HEADGATE_LEDGER names has other entries: name an empty database.")
         copied.unlink()
+    ruled = scratch / STATE / "reviews.db"
+    if settings.reviews and ruled.is_file():
+        copy_reviews(replace(settings, home=ruled.parent, reviews=None), settings.reviews)
+        ruled.unlink()
 
 
 def backup_drill(settings: Settings) -> None:
