@@ -30,6 +30,7 @@ KINDS = {
     "unauthenticated": "There is no token, or one that is not known; `WWW-Authenticate` says which.",
     "forbidden": "The token lacks the scope that `detail` names.",
     "too-many": "More requests than one caller may send; try again after `Retry-After` seconds.",
+    "conflict": "Somebody, or time, was there before: nothing was changed, and `detail` says who and what.",
     "not-found": "There is no such path.",
     "method": "The path does not know this method; `Allow` lists those that it knows.",
     "not-ready": "No version is loaded yet that could answer; try again after `Retry-After` seconds.",

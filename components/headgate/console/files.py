@@ -29,7 +29,7 @@ def _plotly() -> Path:
 
 
 #: The files of all pages.
-FILES = ("plotly.js", "htmx.min.js", "console.css", "console.js", "charts.js", "icon.svg")
+FILES = ("plotly.js", "htmx.min.js", "console.css", "console.js", "charts.js", "queue.css", "queue.js", "icon.svg")
 
 
 class Files:

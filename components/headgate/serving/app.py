@@ -26,6 +26,7 @@ from headgate.api.upload_files import Uploads
 from headgate.console import app as console
 from headgate.console import guard
 from headgate.console.page import PREFIX, Page
+from headgate.console.queue import queue_pages
 from headgate.contract.host import Host
 from headgate.contract.slots import Slots
 from headgate.decisions.compaction import Folder
@@ -34,6 +35,7 @@ from headgate.domain import Domain, known_scopes
 from headgate.serving import metrics
 from headgate.serving.companions import CompanionFollower
 from headgate.serving.follower import Follower
+from headgate.serving.reviews import review_endpoints, show_counts
 from headgate.settings import Settings
 
 
@@ -78,6 +80,10 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
     host = Host(slots, recorder, settings, accompanying.companions, [uploads.beside])
     endpoints = [route for domain in domains for route in domain.routes(host)]
     pages = [page for domain in domains if domain.pages for page in domain.pages(host)]
+    for domain in domains:
+        if domain.reviews is not None:
+            endpoints += review_endpoints(domain, host)
+            pages += queue_pages(domain, host)
     endpoints += _operators(domains, host)
     documented = [endpoint for endpoint in endpoints if isinstance(endpoint, Endpoint)]
     _hold_scopes(domains, [*documented, *pages])
@@ -143,6 +149,9 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
 def _hold_scopes(domains: Sequence[Domain], asked: Sequence[Endpoint | Page]) -> None:
     """Raise ValueError where one asks for a scope that no token can have: nobody would ever pass."""
     known = {*known_scopes(domains), "open"}
+    for domain in domains:
+        if domain.reviews and (strange := set(domain.reviews.roles) - known):
+            raise ValueError(f"{domain.name} has roles that no token can have: {', '.join(sorted(strange))}")
     for one in asked:
         if one.scope not in known:
             raise ValueError(f"{one.path} asks for the scope {one.scope!r}, which no domain declares in `scopes`")
@@ -179,6 +188,7 @@ def _operators(domains: Sequence[Domain], host: Host) -> list[Any]:
         return json(Status("ready"))
 
     async def metrics_text(request: Request) -> Response:
+        await run_in_threadpool(show_counts, domains, host.settings)
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def models(request: Request) -> Response:

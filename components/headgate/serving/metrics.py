@@ -40,6 +40,12 @@ OWED = Gauge("headgate_counters_owed", "Events that are not counted yet.", ["dom
 LOOKUPS_AWAY = Gauge(
     "headgate_lookups_away", "1 while the lookups' database is away; requests go on.", multiprocess_mode="livemax"
 )
+REVIEWS_WAITING = Gauge(
+    "headgate_reviews_waiting", "Cases that wait for a person.", ["domain"], multiprocess_mode="livemostrecent"
+)
+REVIEWS_OVERDUE = Gauge(
+    "headgate_reviews_overdue", "Of those, whose deadline is over.", ["domain"], multiprocess_mode="livemostrecent"
+)
 _request_times: Histogram | None = None  # of the app that was built last
 
 
