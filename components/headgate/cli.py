@@ -16,6 +16,7 @@ from headgate.commands.gc import gc
 from headgate.commands.groups import OwnCommands
 from headgate.commands.load import load
 from headgate.commands.replay import replay
+from headgate.commands.reviews import reviews
 from headgate.commands.schedule import schedule
 from headgate.commands.shadow import shadow
 from headgate.commands.simulate import import_, simulate
@@ -49,6 +50,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "ledger": recovery.ledger,
         "trace": trace.trace,
         "replay": replay,
+        "reviews": reviews,
         "log": trace.log_app,
     },
     "Day and night": {
@@ -68,7 +70,7 @@ PANELS: dict[str, dict[str, Any]] = {
 }
 
 
-EXIT_CODES = ("Exit: 0 done, 1 fault, 2 usage, 3 refused by the gate, 4 data refused, 5 review",)
+EXIT_CODES = "Exit: 0 done, 1 fault, 2 usage, 3 refused by the gate, 4 data refused, 5 waits"
 
 OPTIONS = "[--help] [--install-completion] [--show-completion]"
 
@@ -86,7 +88,7 @@ class Headgate(TyperGroup):
             lines.append(typer.style(panel, bold=True))
             lines += [f"  {name:<9}  {self.commands[name].get_short_help_str(200)}" for name in named]
         lines.append(f"{typer.style('Only one domain has', bold=True)}: `headgate {'|'.join(NAMES)} --help` tells")
-        typer.echo("\n".join([*lines, *EXIT_CODES]))  # as Typer does: what asks for help prints nothing itself
+        typer.echo("\n".join([*lines, EXIT_CODES]))  # as Typer does: what asks for help prints nothing itself
 
 
 app = typer.Typer(
