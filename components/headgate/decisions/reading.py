@@ -138,9 +138,10 @@ def effective(settings: Settings, log: DecisionLog, rows: pl.DataFrame, part: st
         newest = pl.concat(corrected, how="diagonal_relaxed").sort("corrected_at", maintain_order=True)
         newest = newest.unique("decision_id", keep="last", maintain_order=True)
         held = _put(held, newest, [c for c in newest.columns if c in held.columns and c not in FIXED])
-    ruled = rulings.held(settings, log.name, rows["decision_id"])
-    if len(ruled):
-        held = _put(held, ruled.with_columns(ruled=pl.lit(True)), ["outcome", "ruled"])
+    named = rows["decision_id"].to_list()
+    if ruled := rulings.held(settings, log.name, named):
+        told = pl.Series("outcome", [ruled.get(one) for one in named], dtype=pl.String)
+        held = held.with_columns(outcome=pl.coalesce(told, pl.col("outcome")), ruled=told.is_not_null())
     return held
 
 

@@ -29,15 +29,9 @@ from headgate.settings import Settings
 #: What a correction is called that a person made, and the folder of those from before there was a database.
 RULINGS = "rulings"
 
-#: The columns of `held`.
-HELD: dict[str, pl.DataType] = {"decision_id": pl.String(), "outcome": pl.String()}
-
 #: Letters of a decision's id that tell its day; from so many decisions on, a day's rulings are read together; seconds
 #: after which a database that was written to is settled.
 DAY, MANY, SETTLED = 8, 100, 1.0
-
-#: What is held where nobody has ruled.
-NOBODY = pl.DataFrame(schema=HELD)
 
 
 def rule(
@@ -56,23 +50,21 @@ def rule(
         _rule(session, client or uuid4().hex, [(one, outcome, who, why) for one in decisions])
 
 
-def held(settings: Settings, domain: str, decisions: pl.Series) -> pl.DataFrame:
-    """What people ruled on those of `decisions` that they ruled on (`HELD`): the newest ruling that counts of each.
+def held(settings: Settings, domain: str, decisions: Sequence[str]) -> dict[str, str]:
+    """The outcomes of those of `decisions` that people ruled on: of each the newest ruling that counts.
 
     Reads the rulings between the first and the last of their ids, or by id where many on others lie between; of a part
     of a day on which nobody rules any more, from memory.
     """
     bring_in(settings, domain)
-    if not len(decisions) or not exists(settings):
-        return NOBODY
-    first, last = str(decisions.min()), str(decisions.max())
+    if not decisions or not exists(settings):
+        return {}
+    first, last = min(decisions), max(decisions)
     mark = _mark(settings) if len(decisions) >= MANY and first[:DAY] == last[:DAY] else None
-    if mark is not None:
-        known = _of_day(settings, domain, first[:DAY], mark)
-        found = {one: known[one] for one in decisions.to_list() if one in known}
-    else:
-        found = dict(_asked(settings, domain, decisions, first, last))  # of several on one decision, the last
-    return pl.DataFrame({"decision_id": list(found), "outcome": list(found.values())}, schema=HELD) if found else NOBODY
+    if mark is None:
+        return dict(_asked(settings, domain, decisions, first, last))  # of several on one decision, the last
+    known = _of_day(settings, domain, first[:DAY], mark)
+    return {one: known[one] for one in decisions if one in known}
 
 
 def told(settings: Settings, domain: str, decision_id: str) -> list[dict[str, Any]]:
@@ -163,14 +155,14 @@ def _mark(settings: Settings) -> tuple[int, ...] | None:
     return (seen.st_ino, seen.st_mtime_ns, seen.st_size) if abs(time.time() - seen.st_mtime) > SETTLED else None
 
 
-def _asked(settings: Settings, domain: str, decisions: pl.Series, first: str, last: str) -> list[tuple[str, str]]:
+def _asked(settings: Settings, domain: str, decisions: Sequence[str], first: str, last: str) -> list[tuple[str, str]]:
     """Decision and outcome, oldest first, of decisions from `first` to `last`. It is asked often: it builds nothing."""
     between, among = _questions()
     told = {"domain": domain, "first": first, "last": last, "most": len(decisions) + 1}
     with trail.reading(settings) as connection:
         found = connection.execute(between, told).all()
         if len(found) > len(decisions):
-            ids = json.dumps(decisions.to_list())
+            ids = json.dumps(list(decisions))
             found = connection.execute(among[connection.dialect.name], {"domain": domain, "ids": ids}).all()
         return [(row[0], row[1]) for row in found]
 

@@ -195,12 +195,12 @@ def show_counts(domains: Sequence[Domain], settings: Settings) -> None:
         if domain.reviews is None:
             continue
         try:
-            counts = queue.count(settings, domain.name)
+            waiting, overdue = queue.waiting(settings, domain.name)
         except HeadgateError as error:
             log.warning("%s: the reviews cannot be counted: %s", domain.name, error)
             continue
-        metrics.REVIEWS_WAITING.labels(domain.name).set(counts.waiting)
-        metrics.REVIEWS_OVERDUE.labels(domain.name).set(counts.overdue)
+        metrics.REVIEWS_WAITING.labels(domain.name).set(waiting)
+        metrics.REVIEWS_OVERDUE.labels(domain.name).set(overdue)
 
 
 async def _aside(work: Callable[..., T], *arguments: Any) -> T:

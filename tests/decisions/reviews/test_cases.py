@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import polars as pl
 import pytest
 
 from headgate.contract.reviews import ESCALATE, LEAVE
@@ -56,7 +55,7 @@ def test_what_nobody_rules_on_in_time_gets_the_outcome_that_was_named_for_it(her
         "hot",
         "policy",
     )
-    assert held(here, "rooms", pl.Series(["d-1"])).rows() == [("d-1", "hot")]
+    assert held(here, "rooms", ["d-1"]) == {"d-1": "hot"}
     assert labels(here, RULED, datetime.fromtimestamp(clock.at, UTC))["source"].to_list() == ["policy"]
     assert "nobody ruled in time" in raised(Exception, lambda: claim(here, RULED, ANN, "d-1"))
 
@@ -66,7 +65,7 @@ def test_what_is_to_be_left_is_no_ruling(here: Settings, clock: Clock) -> None:
     clock.passes(601)
     assert claim(here, RULED, ANN) is None  # who looks next ends it
     assert whats(here) == ["opened", "left"]
-    assert not len(held(here, "rooms", pl.Series(["d-1"])))
+    assert held(here, "rooms", ["d-1"]) == {}
     assert not len(labels(here, RULED, datetime.fromtimestamp(clock.at, UTC)))
 
 

@@ -1,6 +1,5 @@
 """Rulings: one for a double click, taken back for a while, read twice blindly, decided by a third, and appealed."""
 
-import polars as pl
 import pytest
 
 from headgate.decisions.reviews import queue, trail
@@ -19,8 +18,7 @@ TWICE = ruled(second_share=1.0)
 
 
 def holds(settings: Settings, key: str = "d-1") -> str | None:
-    found = held(settings, "rooms", pl.Series([key]))
-    return found["outcome"][0] if len(found) else None
+    return held(settings, "rooms", [key]).get(key)
 
 
 def whats(settings: Settings) -> list[str]:

@@ -158,7 +158,7 @@ def readable(reviews: Reviews, domain: str, reader: Reader, at: float) -> list[A
         cases.c.domain == domain,
         cases.c.awaits.in_(readings),
         cases.c.available <= at,
-        ~exists().where(theirs, rulings.c.undone.is_(None)),
+        (cases.c.awaits == "first") | ~exists().where(theirs, rulings.c.undone.is_(None)),
     ]
     if not escalated:
         conditions.append((cases.c.awaits != "first") | ~cases.c.escalated)
@@ -224,11 +224,12 @@ def _next(
     table = tables().cases
     mine = (table.c.holder == reader.who) & (table.c.held_until > session.at)
     free = table.c.holder.is_(None) | (table.c.held_until <= session.at)
-    query = select(table).where(*readable(reviews, session.domain, reader, session.at), mine | free)
+    query = select(table.c.key).where(*readable(reviews, session.domain, reader, session.at), mine | free)
     if skip:
         query = query.where(table.c.key.not_in(list(skip)))
     own_first = (table.c.holder == reader.who).is_(True).desc()
-    row = session.connection.execute(query.order_by(own_first, *in_order()).limit(1)).mappings().first()
+    key = session.connection.execute(query.order_by(own_first, *in_order()).limit(1)).scalar()
+    row = None if key is None else rows.find(session.connection, session.domain, key)
     if row is None or _room(session, reviews, reader, row):
         return row
     return _too_many(reviews)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from headgate.contract.reviews import Case, Reviews
+from headgate.contract.reviews import Case, Reading
 from headgate.decisions.reviews import rows, trail
 from headgate.decisions.reviews.claims import Reader, in_order, readable
-from headgate.decisions.reviews.state import NOTHING
 from headgate.decisions.reviews.tables import exists, tables
 from headgate.domain import Domain
 from headgate.settings import Settings
@@ -66,36 +65,52 @@ def look(settings: Settings, domain: Domain, reader: Reader) -> Look:
     with trail.reading(settings) as connection:
         at, moved = trail.now(connection), moves_of(connection, domain.name)
         mine = readable(reviews, domain.name, reader, at)
-        waiting = connection.execute(select(func.count()).select_from(table).where(*mine)).scalar_one()
-        query = select(table).where(*mine).order_by(*in_order()).limit(SHOWN)
-        lines = tuple(_line(row, domain.name, at) for row in connection.execute(query).mappings())
-        until = _changes(connection, reviews, domain.name, at)
-    return Look(int(waiting), lines, _instant(at), moved, until)
+        number = connection.execute(select(func.count()).select_from(table).where(*mine)).scalar_one()
+        query = select(table.c.key).where(*mine).order_by(*in_order()).limit(SHOWN)
+        keys = list(connection.execute(query).scalars())
+        shown = select(table).where(table.c.domain == domain.name, table.c.key.in_(keys))
+        found = {row["key"]: _line(row, domain.name, at) for row in connection.execute(shown).mappings()}
+        lines = tuple(found[key] for key in keys)
+        until = _changes(connection, domain.name, at)
+    return Look(int(number), lines, _instant(at), moved, until)
+
+
+def waiting(settings: Settings, domain: str) -> tuple[int, int]:
+    """How many cases of `domain` await a reading, and of how many of them the deadline is over; makes no database."""
+    from sqlalchemy import case, func, select
+
+    if not exists(settings):
+        return 0, 0
+    table = tables().cases
+    with trail.reading(settings) as connection:
+        late = ((table.c.deadline <= trail.now(connection)) | table.c.escalated) & (table.c.awaits == "first")
+        numbers = select(func.count(), func.count(case((late, 1)))).where(*_waits(domain))
+        row = connection.execute(numbers).one()
+    return int(row[0]), int(row[1])
 
 
 def count(settings: Settings, domain: str) -> Counts:
-    """How the queue of `domain` stands; asking makes no database."""
+    """How the queue of `domain` stands; makes no database."""
     from sqlalchemy import func, select
 
     if not exists(settings):
         return EMPTY
     cases, rulings, events = tables().cases, tables().rulings, tables().events
+    waits, overdue = waiting(settings, domain)
     with trail.reading(settings) as connection:
         at = trail.now(connection)
 
         def number(*where: Any) -> int:
             return int(connection.execute(select(func.count()).where(*where)).scalar_one())
 
-        waits = (cases.c.domain == domain) & (cases.c.awaits != NOTHING)
-        late = ((cases.c.deadline <= at) & (cases.c.awaits == "first")) | cases.c.escalated
-        kinds = select(cases.c.awaits, func.count()).where(waits).group_by(cases.c.awaits)
-        oldest = connection.execute(select(func.min(cases.c.opened_at)).where(waits)).scalar()
+        kinds = select(cases.c.awaits, func.count()).where(*_waits(domain)).group_by(cases.c.awaits)
+        oldest = connection.execute(select(func.min(cases.c.opened_at)).where(*_waits(domain))).scalar()
         stand = (rulings.c.domain == domain) & rulings.c.undone.is_(None) & (rulings.c.source != "policy")
         policy = events.c.what.in_(("ruled", "left", "escalated")) & (events.c.who == "policy")
         return Counts(
-            waiting=number(waits),
-            claimed=number(waits, cases.c.held_until > at),
-            overdue=number(waits, late, cases.c.awaits == "first"),
+            waiting=waits,
+            claimed=number(*_waits(domain), cases.c.held_until > at),
+            overdue=overdue,
             oldest_seconds=None if oldest is None else max(0.0, at - oldest),
             by_reading={str(name): int(many) for name, many in connection.execute(kinds)},
             opened=number(cases.c.domain == domain),
@@ -125,17 +140,22 @@ def _line(row: Any, domain: str, at: float) -> Line:
     return Line(state.case(domain), state.escalated and state.awaits == "first", row["holder"] if held else None, until)
 
 
-def _changes(connection: "Connection", reviews: Reviews, domain: str, at: float) -> datetime | None:
+def _changes(connection: "Connection", domain: str, at: float) -> datetime | None:
     """When the queue changes by time alone: a claim runs out, a deadline comes, a second reader may begin."""
-    from sqlalchemy import func, select
+    from sqlalchemy import case, func, select
 
     table = tables().cases
-    waits = (table.c.domain == domain) & (table.c.awaits != NOTHING)
-    found = []
-    for column in (table.c.held_until, table.c.deadline, table.c.available):
-        found.append(connection.execute(select(func.min(column)).where(waits, column > at)).scalar())
-    times = [time for time in found if time is not None]
-    return _instant(min(times)) if times else None
+    times = [
+        func.min(case((column > at, column))) for column in (table.c.held_until, table.c.deadline, table.c.available)
+    ]
+    found = [time for time in connection.execute(select(*times).where(*_waits(domain))).one() if time is not None]
+    return _instant(min(found)) if found else None
+
+
+def _waits(domain: str) -> tuple[Any, ...]:
+    """Which cases await a reading."""
+    table = tables().cases
+    return table.c.domain == domain, table.c.awaits.in_(get_args(Reading))
 
 
 def _instant(seconds: float) -> datetime:
