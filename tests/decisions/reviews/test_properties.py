@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from headgate import settings as settings_module
 from headgate.contract.reviews import ESCALATE, LEAVE
@@ -87,6 +87,7 @@ class Reviews(RuleBasedStateMachine):
         self.patch.start()
 
     def teardown(self) -> None:
+        verify(self.here, "rooms")
         self.patch.stop()
         self.folder.cleanup()
 
@@ -134,7 +135,17 @@ class Reviews(RuleBasedStateMachine):
     @precondition(lambda self: self.cases)
     @rule(who=st.sampled_from(list(PEOPLE)), number=st.integers(0, 5))
     def claims_one(self, who: str, number: int) -> None:
-        case = self.cases[f"d-{number % len(self.cases)}"]
+        self.claims(who, self.cases[f"d-{number % len(self.cases)}"])
+
+    @precondition(lambda self: any(case.awaits not in ("", "first") for case in self.cases.values()))
+    @rule(data=st.data(), order=st.permutations(list(PEOPLE)))
+    def everybody_claims_what_is_read_again(self, data: Any, order: list[str]) -> None:
+        case = data.draw(st.sampled_from([one for one in self.cases.values() if one.awaits not in ("", "first")]))
+        self.at = max(self.at, case.available)
+        for who in order:
+            self.claims(who, case)
+
+    def claims(self, who: str, case: Modelled) -> None:
         self.ends(case)
         if self.may(who, case) and self.free(who, case) and self.room(who, case):
             found = claims.claim(self.here, DOMAIN, PEOPLE[who], case.key)
@@ -146,6 +157,9 @@ class Reviews(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(list(PEOPLE)))
     def claims_next(self, who: str) -> None:
+        self.claims_the_next(who)
+
+    def claims_the_next(self, who: str) -> None:
         self.ends()
         some = [case for case in self.cases.values() if self.may(who, case) and self.free(who, case)]
         mine = [case for case in some if case.holder == who and case.until > self.at]
@@ -158,9 +172,27 @@ class Reviews(RuleBasedStateMachine):
             self.got(who, found)
 
     @precondition(lambda self: self.cases)
-    @rule(who=st.sampled_from(list(PEOPLE)), number=st.integers(0, 5), outcome=st.sampled_from(["fine", "cold", "hot"]))
-    def rules(self, who: str, number: int, outcome: str) -> None:
-        case = self.cases[f"d-{number % len(self.cases)}"]
+    @rule(who=st.sampled_from(list(PEOPLE)), outcome=st.sampled_from(["cold", "hot"]), later=st.booleans())
+    def reads(self, who: str, outcome: str, later: bool) -> None:
+        """What people do most: claim what comes, and rule on it."""
+        self.at += 21.0 if later else 0.0
+        self.claims_the_next(who)
+        mine = [case for case in self.cases.values() if case.holder == who and case.token >= 0]
+        if mine:
+            self.answers(who, mine[-1], outcome)
+
+    @precondition(lambda self: any(case.token >= 0 for case in self.cases.values()))
+    @rule(data=st.data(), outcome=st.sampled_from(["cold", "hot"]))
+    def rules_on_what_they_claimed(self, data: Any, outcome: str) -> None:
+        case = data.draw(st.sampled_from([case for case in self.cases.values() if case.token >= 0]))
+        self.answers(case.holder, case, outcome)
+
+    @precondition(lambda self: self.cases)
+    @rule(who=st.sampled_from(list(PEOPLE)), number=st.integers(0, 5))
+    def rules_on_anything(self, who: str, number: int) -> None:
+        self.answers(who, self.cases[f"d-{number % len(self.cases)}"], "fine")
+
+    def answers(self, who: str, case: Modelled, outcome: str) -> None:
         self.ends(case)
         self.clients += 1
         answer, token, reading = Answer(outcome, f"c-{self.clients}"), case.token, case.awaits
@@ -181,12 +213,13 @@ class Reviews(RuleBasedStateMachine):
         case.moves(then, self.at + (20.0 if then else 0.0), made.seq)
 
     @precondition(lambda self: any(case.made for case in self.cases.values()))
-    @rule(who=st.sampled_from(list(PEOPLE)), data=st.data())
-    def takes_back(self, who: str, data: Any) -> None:
+    @rule(other=st.sampled_from(["", "", "", *PEOPLE]), data=st.data())
+    def takes_back(self, other: str, data: Any) -> None:
         case = data.draw(st.sampled_from([case for case in self.cases.values() if case.made]))
         one = case.made[-1]
+        who = other or one.who
         may = one.who == who and case.newest == one.seq and not one.undone and self.at <= one.at + 20.0
-        if one.undone or one.seq < 0:
+        if one.undone or one.seq < 0 or who == "policy":
             return
         if not may:
             with pytest.raises(HeadgateError):
@@ -198,9 +231,10 @@ class Reviews(RuleBasedStateMachine):
         self.got(who, back)
 
     @precondition(lambda self: self.cases)
-    @rule(number=st.integers(0, 5))
-    def appeals(self, number: int) -> None:
-        case = self.cases[f"d-{number % len(self.cases)}"]
+    @rule(data=st.data())
+    def appeals(self, data: Any) -> None:
+        could = [case for case in self.cases.values() if case.holds and not case.appealed]
+        case = data.draw(st.sampled_from(could or list(self.cases.values())))
         if case.holds is None or case.appealed:
             with pytest.raises(HeadgateError):
                 rulings.appeal(self.here, DOMAIN, "guest", case.key, "no", f"again-{self.at}-{self.clients}-x")
@@ -220,7 +254,6 @@ class Reviews(RuleBasedStateMachine):
 
     @invariant()
     def the_reviews_are_what_the_model_is(self) -> None:
-        verify(self.here, "rooms")
         told = holding.held(self.here, "rooms", list(self.cases))
         assert told == {key: case.holds for key, case in self.cases.items() if case.holds is not None}
         assert queue.count(self.here, "rooms").waiting == sum(case.awaits != "" for case in self.cases.values())
@@ -239,4 +272,10 @@ class Reviews(RuleBasedStateMachine):
 
 
 TestReviews = Reviews.TestCase
-TestReviews.settings = hypothesis_settings(max_examples=25, stateful_step_count=30, deadline=None, derandomize=True)
+TestReviews.settings = hypothesis_settings(max_examples=30, stateful_step_count=30, deadline=None, derandomize=True)
+
+
+@pytest.mark.nightly
+def test_the_same_for_long() -> None:
+    many = hypothesis_settings(max_examples=400, stateful_step_count=60, deadline=None)
+    run_state_machine_as_test(Reviews, settings=many)
