@@ -38,15 +38,13 @@ PANELS: dict[str, dict[str, Any]] = {
         "evaluate": batch.evaluate,
         "data": batch.data_app,
     },
-    "Who decides": {
+    "Who decides, and what happened": {
         "status": status,
         "rollback": recovery.rollback,
         "hold": recovery.hold,
         "release": recovery.release,
         "canary": recovery.canary,
         "shadow": shadow,
-    },
-    "What happened": {
         "ledger": recovery.ledger,
         "trace": trace.trace,
         "replay": replay,
