@@ -36,7 +36,7 @@ def read(place: Path) -> Iterator[tuple[str, bool]]:
         yield next(filter(None, found.groups())), False
     for found in LINE.finditer(text):
         if place.suffix != ".py":
-            yield found[1].replace("\\\n", " "), "…" not in found[1] and not HOLE.search(found[1])
+            yield re.sub(r"\\\n|\$\([A-Z]+\)", " ", found[1]), "…" not in found[1] and not HOLE.search(found[1])
 
 
 def wrong(command: str, whole: bool = False) -> str:
