@@ -41,7 +41,7 @@ def served(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
+def chromium(*more: str) -> Iterator[Any]:
     """The Chromium of this machine, else the one that Playwright installed; skips where there is neither.
 
     One that is there and does not start is a failure.
@@ -52,7 +52,7 @@ def chromium() -> Iterator[Any]:
     with sync_playwright() as playwright:
         if found is None and not Path(playwright.chromium.executable_path).exists():
             pytest.skip("Chromium is not installed: apt-get install chromium")
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *more])
         yield browser
         browser.close()
 

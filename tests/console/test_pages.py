@@ -3,14 +3,18 @@
 import html
 import re
 import threading
+import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from headgate.console import files, state
 from headgate.console import page as page_module
-from headgate.console import state
 from headgate.orchestration.outcome import Outcome
 from headgate.registry.ledger import Entry, Ledger
 from headgate.serving import app as serving_app
@@ -109,6 +113,35 @@ def test_files_are_kept_by_browsers_and_packed(client: Any) -> None:
         assert sent.headers["content-encoding"] == "gzip"
         again = client.get(f"/console/static/{name}", headers={"if-none-match": sent.headers["etag"]})
         assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("name", "media", "packs"),
+    [
+        ("a.png", "image/png", False),
+        ("a.jpg", "image/jpeg", False),
+        ("a.webp", "image/webp", False),
+        ("a.woff2", "font/woff2", False),
+        ("a.glb", "model/gltf-binary", True),
+    ],
+)
+def test_pictures_fonts_and_meshes_are_files_too_and_nothing_is_packed_twice(
+    tmp_path: Path, name: str, media: str, packs: bool
+) -> None:
+    """They lie beside a domain's pages; what no page could show is no file of it."""
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / name).write_bytes(b"x" * 1000)
+    (tmp_path / "static" / "a.exe").write_bytes(b"x")
+    shown = files.Files({"rooms": tmp_path})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Starlette would like another client than the one that is installed
+        from starlette.testclient import TestClient
+
+        client = TestClient(Starlette(routes=[Route("/{name:path}", shown.static)]))
+    sent = client.get(f"/rooms/{name}")
+    assert (sent.status_code, sent.headers["content-type"], sent.content) == (200, media, b"x" * 1000)
+    assert ("content-encoding" in sent.headers) == packs
+    assert client.get("/rooms/a.exe").status_code == 404
 
 
 def test_before_the_first_version_the_first_page_says_so(here: Settings, browse: Any) -> None:

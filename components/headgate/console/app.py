@@ -38,14 +38,19 @@ from headgate.registry.aliases import Aliases
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
 PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
 
-#: What a browser may load and do: nothing from elsewhere, no script within a page, and no frame around it.
+#: What a browser may load and do: nothing from elsewhere, no script within a page, and no frame around it. Pictures may
+#: also be `blob:`, which is how a page shows a file that its reader chose before it is sent.
 HEADERS = {
-    "content-security-policy": f"default-src 'self'; style-src 'self' 'unsafe-hashes' '{PLOTLY}'; object-src 'none'; "
+    "content-security-policy": "default-src 'self'; img-src 'self' blob:; "
+    f"style-src 'self' 'unsafe-hashes' '{PLOTLY}'; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+
+#: Those, and that nothing is kept: a page or a file says otherwise itself where it knows better.
+ALL = {name.encode(): said.encode() for name, said in (HEADERS | {"cache-control": "no-store"}).items()}
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -102,8 +107,8 @@ class Guarded:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 had = {name for name, _ in message["headers"]}
-                more = HEADERS | ({} if b"cache-control" in had else {"cache-control": "no-store"})
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in more.items())]
+                more = {name: said for name, said in ALL.items() if name not in had}
+                message["headers"] = [*message["headers"], *more.items()]
             await send(message)
 
         await self._app(scope, receive, watched)
