@@ -76,7 +76,7 @@ def place(registry: Registry, tmp_path: Path) -> Place:
     (home / "log" / DOMAIN / "open" / "worker.seg").write_bytes(b"\0" * 700)
     (home / "corrections" / DOMAIN / "1").mkdir(parents=True)
     (home / "corrections" / DOMAIN / "1" / "part.parquet").write_bytes(b"PAR1" * 300)
-    for made_again in ("bundles/x", "logs", "prefect", "locks", ".tmp-half"):
+    for made_again in ("bundles/x", "logs", "prefect", "locks", "uploads/7-ab/1", ".tmp-half"):
         (home / made_again).mkdir(parents=True, exist_ok=True)
         (home / made_again / "file").write_text("made again")
     (home / "servers.json").write_text("{}")
@@ -110,7 +110,9 @@ def test_what_was_lost_comes_back_elsewhere_and_decides_as_before(place: Place) 
     fetched = versions.fetch(again, there)  # from the artifacts, below the new folder
     assert {path.name: path.read_bytes() for path in fetched.iterdir() if path.is_file()} == bundle
     assert not here.home.exists()
-    assert {path.name for path in there.home.iterdir()}.isdisjoint({"logs", "prefect", "servers.json", ".tmp-half"})
+    assert {path.name for path in there.home.iterdir()}.isdisjoint(
+        {"logs", "prefect", "servers.json", "uploads", ".tmp-half"}
+    )
     found.roll_back()
     found.settled(champion=1)
 

@@ -52,6 +52,7 @@ LEFT_OUT = (
     "prefect",
     "reviews.db",
     "servers.json",
+    "uploads",
 )
 
 #: Left out too, unless it is asked for; its index is copied on its own.
