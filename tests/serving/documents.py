@@ -8,6 +8,7 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from headgate.access import tokens
+from headgate.domain import known_scopes
 from headgate.settings import Settings
 
 from ..api.wires import listening
@@ -20,7 +21,8 @@ BEYOND_SCHEMAS = [positive_data_acceptance]
 @contextmanager
 def documented(here: Settings, domain: Any, predictor: Any) -> Iterator[Any]:
     """What the app of `domain` says that it takes and answers, to be tried with a token that opens everything."""
-    token = tokens.add(here.tokens_file, "all", tokens.SCOPES)
+    known = known_scopes([domain])
+    token = tokens.add(here.tokens_file, "all", [*known], known)
     with real_app(here, domain, predictor) as app, listening(app) as port:
         shown = {"Authorization": f"Bearer {token}"}
         schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json", headers=shown)

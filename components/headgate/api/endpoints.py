@@ -32,7 +32,7 @@ class Bytes:
 class Events:
     """An answer that goes on: server-sent events, by their names, each in words."""
 
-    names: Mapping[str, str]
+    names: dict[str, str]
 
 
 @dataclass(frozen=True)

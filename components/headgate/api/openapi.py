@@ -8,6 +8,7 @@ import msgspec
 from starlette.convertors import FloatConvertor, IntegerConvertor, PathConvertor, StringConvertor, UUIDConvertor
 
 from headgate.api.endpoints import Bytes, Endpoint, Events, Operation
+from headgate.api.events import RELOAD
 from headgate.api.media import EVENTS
 from headgate.api.problems import KINDS, MEDIA, ProblemDetails
 from headgate.api.uploads import BODY, FORM, Upload
@@ -95,8 +96,9 @@ def _answers(operation: Operation) -> dict[str, Any]:
             "304": {"description": "They are still those that `If-None-Match` names."},
         }
     if isinstance(operation.answer, Events):
-        names = "; ".join(f"`{name}`: {words}" for name, words in operation.answer.names.items())
-        return {"200": {"description": f"Events as they come ({names}).", "content": {EVENTS: _TEXT}}}
+        names = operation.answer.names | {RELOAD: "some were missed, so load anew"}
+        told = "; ".join(f"`{name}`: {words}" for name, words in names.items())
+        return {"200": {"description": f"Events as they come ({told}).", "content": {EVENTS: _event(names)}}}
     answer: dict[str, Any] = {"description": "OK", "content": _content(operation.answer)}
     if operation.answer_example is not None:
         answer["content"]["application/json"]["example"] = operation.answer_example
@@ -104,7 +106,14 @@ def _answers(operation: Operation) -> dict[str, Any]:
 
 
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+
+
+def _event(names: Iterable[str]) -> dict[str, Any]:
+    """One event, as its fields are read."""
+    text = {"type": "string"}
+    data = text | {"contentMediaType": "application/json"}
+    fields = {"event": text | {"enum": list(names)}, "data": data, "id": text}
+    return {"schema": {"type": "object", "properties": fields, "required": ["event", "data"]}}
 
 
 def _upload(upload: Upload) -> dict[str, Any]:
@@ -165,6 +174,6 @@ def _parameters(of: Any) -> list[dict[str, Any]]:
 def _content(of: Any, media: str = "application/json") -> dict[str, Any]:
     """A body of type `of`; None is plain text."""
     if of is None:
-        return {"text/plain": _TEXT}
+        return {"text/plain": {"schema": {"type": "string"}}}
     (schema,), _ = msgspec.json.schema_components([of], ref_template="#/components/schemas/{name}")
     return {media: {"schema": schema}}
