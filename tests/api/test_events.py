@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,8 +81,9 @@ def client(port: int, more: bytes = b"") -> Iterator[socket.socket]:
 
 
 def heard(line: socket.socket, ends: bytes) -> bytes:
-    said = b""
+    said, deadline = b"", time.monotonic() + HANG
     while ends not in said:
+        assert time.monotonic() < deadline, f"{ends!r} did not come"
         part = line.recv(65_536)
         assert part, f"closed before {ends!r}: {said[-300:]!r}"
         said += part
@@ -215,6 +217,9 @@ def test_a_token_that_is_removed_ends_its_stream(settings: Settings, monkeypatch
             assert heard(one, b"0\r\n\r\n")
             assert talk.left == 1
             heard(other, b":\n\n")
+            had = settings.tokens_file.read_bytes()
+            settings.tokens_file.write_bytes(had.replace(b'"read"', b'"decide"'))
+            assert heard(other, b"0\r\n\r\n"), "nor may it do what it no longer may"
 
 
 def test_where_the_first_token_is_made_nobody_listens_on_without_one(
