@@ -77,6 +77,10 @@ def test_too_many_slow_requests_since_the_last_look_are_told(look) -> None:
     assert alert.words.startswith("30 of 1,030 requests took longer than 25 ms")
 
 
+def test_a_few_more_than_may_be_are_chance(look) -> None:
+    assert look(_text(*[0.001] * 496, *[0.1] * 6)) == []
+
+
 def test_few_requests_tell_nothing_and_wait_for_more(look) -> None:
     assert look(_text(*[0.1] * 300)) == []
     assert len(look(_text(*[0.1] * 600))) == 1

@@ -62,9 +62,11 @@ def test_a_decision_is_counted_once_as_its_part_is_folded_and_the_hour_goes_on(
     recorder.roll(everything=True)
     write(recorder, now, 0, "fine")
     assert look(paces, now).total == 3
+    write(recorder, now, 0, "hot")  # into the segment that was just looked at
+    assert look(paces, now).total == 4
     compact(settings, ROOMS.logs.log)
-    assert look(paces, now).total == 3
-    assert look(paces, now + MINUTE).decisions[-3:] == (2, 1, 0)
+    assert look(paces, now).total == 4
+    assert look(paces, now + MINUTE).decisions[-3:] == (2, 2, 0)
     assert look(paces, now + 61 * MINUTE).total == 0
 
 

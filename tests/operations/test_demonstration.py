@@ -101,7 +101,8 @@ def test_a_judged_version_of_the_day_is_known_while_the_ledger_knows_it(settings
 
 def test_refused_data_is_judged_again(settings: Settings) -> None:
     play = simulate(settings, ROOMS, NOON)
-    remember(settings, ROOMS, play, outcome(version=None))
+    Ledger(settings).append(Entry("rooms", "verdict", "the flow"))  # of no version
+    remember(settings, ROOMS, play, replace(outcome(version=None), bundle=""))
     assert judged(settings, ROOMS, play) is None
 
 

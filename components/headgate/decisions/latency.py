@@ -1,5 +1,6 @@
 """How many requests of the local endpoint were slow since the last look, from what it tells Prometheus."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,9 @@ from headgate.settings import Settings
 
 #: More of the requests than this may not be slow, and fewer requests than this tell nothing.
 SHARE, LEAST = 0.01, 500
+
+#: A count may lie above that by so many of its standard deviations: six slow ones of 500 are chance.
+CHANCE = 3.0
 
 #: Seconds that the endpoint has to answer.
 TIMEOUT = 2.0
@@ -55,7 +59,9 @@ class Latency:
             return []
         since, now = self.since, now or datetime.now(UTC)
         self.last, self.since = seen, now
-        if slow <= SHARE * requests or gameday.touched(self.settings.home, since, now):
+        if slow <= SHARE * requests + CHANCE * math.sqrt(SHARE * requests) or gameday.touched(
+            self.settings.home, since, now
+        ):
             return []
         day = now.date()
         words = (

@@ -39,7 +39,7 @@
       margin: MARGIN, showlegend: false, hovermode: "x unified", dragmode: false, shapes,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", color: colour("text") },
       hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("text") } },
-      xaxis: { ...axis, type: "date", range: [figure.from, figure.to], nticks: place.clientWidth < 500 ? 5 : 10 },
+      xaxis: { ...axis, type: "date", range: [figure.from, figure.to], tickangle: 0, nticks: place.clientWidth < 500 ? 4 : 10 },
       yaxis: { ...axis, rangemode: "tozero", tickformat: "~s" },
     };
     Plotly.react(place, traces(figure), layout, { displayModeBar: false, responsive: true });

@@ -1,6 +1,6 @@
 """What the gate demands of a capacity forecast, in one place."""
 
-from headgate.contract.limits import Comparison, Headline, Limits, Metric, Watch
+from headgate.contract.limits import Comparison, Headline, Limits, Metric, Runtime, Watch
 from headgate.contract.outcomes import Outcomes
 
 #: What is decided of a time that was forecast, once something came. A forecast that was asked for decides nothing.
@@ -39,6 +39,7 @@ LIMITS = Limits(
         Comparison("peak", margin=0.05, slice_margin=0.10),
     ),
     latency_ratio=2.0,
+    runtime=Runtime(slow_seconds=1.0),  # a forecast of months, or a day of minutes that is followed
     headline=Headline("cover90", limit=0.9 - COVERAGE_SLACK),
     watch=Watch(
         metric=MISSED,
