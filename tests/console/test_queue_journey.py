@@ -122,6 +122,7 @@ def test_two_people_work_thirty_cases_by_keyboard_and_never_the_same(queue: Call
             done[one.rules(key)] = one.name
     ann.sees("#said", "Next: ")
     ann.sees("#toast", "Undo")
+    ann.sees("#beside [aria-current]", "open")
     ann.visit.picture("queue_undo")
     back = list(done)[-2]
     ann.presses("u")
@@ -173,6 +174,7 @@ def test_who_opens_what_another_has_learns_so_and_moves_by_keys(queue: Callable[
     assert ben.page.evaluate("document.activeElement.dataset.open") == "d-00"
     ben.presses("Enter")
     ben.sees("#trouble", re.compile(r"ann has this case until \d\d:\d\d:\d\d UTC"))
+    assert not ben.page.locator("#again").is_visible()  # the case that is open is still ben's
     ben.visit.picture("queue_taken")
     for key in ("ArrowDown", "j", "j", "j", "j"):
         ben.presses(key)

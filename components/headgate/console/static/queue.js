@@ -23,6 +23,7 @@
   let moved = Date.now(); // when the reader last did something
   let signed = Date.now(); // when the claims were renewed last
   let version = "";
+  let waiting = 0; // the timer of the next look
 
   const now = () => Date.now() / 1000 + ahead_of;
   const current = () => place.querySelector(".queue-case");
@@ -59,11 +60,10 @@
     return new DOMParser().parseFromString(answer.text, "text/html").body.textContent.trim() || "That did not work.";
   }
 
-  function refuse(answer) {
-    const lost = answer.status === 409;
-    const kept = lost && form() ? " What you wrote is still here." : "";
-    trouble.querySelector("p").textContent = words(answer) + kept;
-    at("again").hidden = !lost || !form();
+  // Says why not. Where the card's own claim was lost, what was written stays, and there are ways on.
+  function refuse(answer, lost = answer.status === 409 && form()) {
+    trouble.querySelector("p").textContent = words(answer) + (lost ? " What you wrote is still here." : "");
+    trouble.querySelector(".queue-ways").hidden = !lost;
     trouble.hidden = false;
   }
 
@@ -174,6 +174,7 @@
     const shown = current() ? ` Next: ${current().dataset.title}.` : " Nothing else waits.";
     say(`${title}: ${made.words}.${shown}`);
     tick();
+    look();
   }
 
   async function undo() {
@@ -234,7 +235,10 @@
     const found = next?.dataset.case === key ? { card: next } : await claim({ case: key });
     next = null;
     busily(false);
-    if (!found.card) return refuse(found.answer);
+    if (!found.card) {
+      refuse(found.answer, false); // the card that is open is still one's own
+      return prefetch();
+    }
     const before = current();
     show(found.card);
     if (before) next = before;
@@ -243,6 +247,7 @@
 
   // What others do.
   async function look() {
+    clearTimeout(waiting);
     try {
       const asked = `${address}/beside?v=${encodeURIComponent(version)}`;
       const answer = await fetch(asked, { headers: { "hx-request": "true" }, signal: AbortSignal.timeout(PATIENCE) });
@@ -254,7 +259,8 @@
       at("away").textContent = "The server does not answer: who has which case is not known now.";
       at("away").hidden = false;
     }
-    setTimeout(look, document.hidden ? HIDDEN : LOOK);
+    clearTimeout(waiting);
+    waiting = setTimeout(look, document.hidden ? HIDDEN : LOOK);
   }
 
   function seen(list) {
