@@ -1,6 +1,6 @@
 """Cases: opened once, in the order that the domain gives, and ended once where nobody rules in time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.decisions.reviews.sampling import drawn
 from headgate.decisions.reviews.verify import verify
 from headgate.decisions.rulings import held
+from headgate.decisions.watch import Watcher
 from headgate.errors import UsageError
 from headgate.settings import Settings
 
@@ -129,3 +130,10 @@ def test_asking_makes_no_database(settings: Settings) -> None:
     assert queue.count(settings, "rooms") == queue.EMPTY
     assert not len(labels(settings, RULED, datetime.now(UTC)))
     assert not settings.home.exists()
+
+
+def test_the_watch_ends_what_nobody_looks_at(settings: Settings) -> None:
+    over = datetime.now(UTC) - timedelta(seconds=1)
+    open_case(settings, RULED, room_case("d-1", deadline=over))
+    Watcher(settings, RULED).look()
+    assert whats(settings) == ["opened", "left"]
