@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from headgate.decisions import corrections
+from headgate.decisions import corrections, redaction
 from headgate.decisions.compaction import compact
 from headgate.decisions.layout import corrections_folder, log_folder, part_file
 from headgate.decisions.reading import effective, read_part
@@ -45,6 +45,21 @@ def test_rows_stay_and_what_is_personal_in_them_is_null(settings: Settings, part
     assert after.filter(pl.col("room") != "attic")["guest"].null_count() == 0
     assert held(settings, LOG, "attic", LATER) == 0
     assert redact(settings, LOG, "attic", LATER).files == 0, "a second time nothing is written anew"
+
+
+def test_parts_of_older_columns_and_many_at_once_are_looked_through(
+    settings: Settings, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "AT_ONCE", 2)
+    count = held(settings, LOG, "attic", LATER)
+    path = part_file(settings, "rooms", part)
+    whole = pl.read_parquet(path)
+    older = (whole.drop("guest"), whole.drop("room"), whole.with_columns(pl.col("degrees").cast(pl.Int64)), whole)
+    for number, rows in enumerate(older):
+        rows.write_parquet(path.with_name(f"worker-2-{number:010x}-20260105T00000{number}000000.parquet"))
+    assert held(settings, LOG, "attic", LATER) == 3 * count
+    assert redact(settings, LOG, "attic", LATER).rows == 3 * count
+    assert held(settings, LOG, "attic", LATER) == 0
 
 
 def test_what_was_decided_later_stays(settings: Settings, part: str) -> None:

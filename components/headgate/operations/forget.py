@@ -86,9 +86,11 @@ def forget_unit(
         past = store.index.forgettings(pseudonym)
         if past and past[-1].state != "done":
             return _go_on(settings, domain, store, past[-1], wait)
-        kinds, places = _held(settings, domain, pseudonym, store.clock())
-        beside = _beside(settings, domain, pseudonym) if not (kinds or any(places.values())) else {}
-        if not (kinds or any(places.values()) or any(beside.values())):
+        there = bool(store.index.of_unit(pseudonym)) or any(
+            _in_log(settings, domain, pseudonym, store.clock()).values()
+        )
+        beside = {} if there else _beside(settings, domain, pseudonym)
+        if not (there or any(beside.values())):
             return _nothing(settings, domain, pseudonym, past)
         begun = store.begin(pseudonym, who or me(), why)
         if beside:
@@ -97,8 +99,9 @@ def forget_unit(
 
 
 def finish_owed(settings: Settings, domain: Domain, *, wait: float = OPEN_SECONDS) -> list[Done]:
-    """Do what is left of forgettings that were cut off, and again those that the ledger tells of and the index does
-    not: what they are about came back with a restore.
+    """Do what is left of forgettings that were cut off.
+
+    And again those that the ledger tells of and the index does not: what they are about came back with a restore.
     """
     store, done = Store(settings, domain.name, domain.kinds), []
     with _alone(settings, domain):
@@ -129,15 +132,20 @@ def _held(
         told = kinds.setdefault(blob.kind, {"blobs": 0, "bytes": 0})
         told["blobs"] += 1
         told["bytes"] += blob.size
+    return kinds, _in_log(settings, domain, unit, until)
+
+
+def _in_log(settings: Settings, domain: Domain, unit: str, until: datetime) -> dict[str, int]:
+    """In how many rows of the log something personal of a unit stands."""
     log = _personal_log(domain)
-    return kinds, {LOG: held(settings, log, unit, until)} if log else {}
+    return {LOG: held(settings, log, unit, until) if log else 0}
 
 
 def _go_on(settings: Settings, domain: Domain, store: Store, begun: Forgetting, wait: float) -> Done:
     """Do all that is left of a forgetting, in order: what is done already is found done."""
     log = _personal_log(domain)
     if LOG not in begun.told.get("places", {}):
-        places = {LOG: held(settings, log, begun.unit, begun.at)} if log else {LOG: 0}
+        places = _in_log(settings, domain, begun.unit, begun.at)
         survey = {} if "kinds" in begun.told else store.survey(begun.unit)
         begun = store.index.note(begun, {**begun.told, **survey, "places": {**begun.told.get("places", {}), **places}})
     store.erase(begun)
