@@ -1,12 +1,19 @@
 """`headgate forget` on the command line."""
 
+import io
+import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from headgate import settings
+from headgate.commands import forget as command
 from headgate.operations import forget
+from headgate.privacy.store import Store
 from headgate.settings import Settings
 
+from ..toy_store import GUESTS
 from .said import Headgate, files
 
 
@@ -44,7 +51,7 @@ def test_what_cannot_be_done_is_said(headgate: Headgate, arguments: tuple[str, .
 def test_a_fault_of_ours_writes_no_name_anywhere(
     unmade: Path, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(settings: Settings, *_: object, **__: object) -> None:
+    def fail(here: Settings, *_: object, **__: object) -> None:
         raise RuntimeError("of ours")
 
     monkeypatch.setattr(forget, "forget_unit", fail)
@@ -52,3 +59,26 @@ def test_a_fault_of_ours_writes_no_name_anywhere(
     assert said.code == 1
     assert "of ours" in (unmade / "logs" / "fault.log").read_text()
     assert not [name for name, data in files(unmade).items() if b"Ann" in data]
+
+
+def test_it_asks_before_it_forgets_and_its_receipt_can_be_verified(
+    unmade: Path, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "one_domain", lambda name: GUESTS)
+    store = Store(settings.load(), "rooms", GUESTS.kinds)
+    reference = store.put("Ann Other", b"of Ann", "note")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    said = headgate("forget", "rooms", "Ann Other")
+    assert (said.code, "rooms holds of it: 1 note (6 bytes)." in said.out) == (1, True)
+    assert store.get(reference) == b"of Ann"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    said = headgate("forget", "rooms", "Ann Other", "--why", "letter 17")
+    assert (said.code, "rooms has forgotten unit" in said.out) == (0, True), said.err
+    done = json.loads(headgate("forget", "rooms", "Ann Other", "--yes", "--json").out)
+    assert (done["result"], done["kinds"]) == ("already", {"note": {"blobs": 1, "bytes": 6}})
+    assert headgate("forget", "--verify", done["receipt"]).out.startswith("Sound: rooms forgot unit")
+    told = json.loads(headgate("forget", "--verify", done["receipt"], "--json").out)
+    assert (told["ours"], told["entered"]) == (True, True)
+    assert headgate("forget", "--public-key").out.strip() == told["public_key"]
+    assert not [name for name, data in files(unmade).items() if b"Ann" in data]
+    assert headgate("ledger", "verify").code == 0

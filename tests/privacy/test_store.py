@@ -271,6 +271,27 @@ def test_a_forgetting_begins_when_no_put_is_under_way_and_no_put_then(
     assert store.get(store.put("ann", SMALL_BYTES, "note")) == SMALL_BYTES
 
 
+@sized
+@kinds
+def test_of_two_that_bring_the_same_at_once_one_is_kept(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch, content: bytes, kind: str
+) -> None:
+    write, other = store.places.write, make_store(settings)
+    meanwhile: list[str] = []
+
+    def slow(place: Place, written: bytes | Path) -> None:
+        write(place, written)
+        meanwhile.append(other.put("ann", content, kind))
+
+    monkeypatch.setattr(store.places, "write", slow)
+    reference = store.put("ann", content, kind)
+    assert meanwhile == [reference]
+    assert store.get(reference) == content
+    assert [blob.state for blob in store.index.of_unit(unit_pseudonym(settings, "rooms", "ann"))] == ["whole"]
+    assert len(found(settings.store_folder, content)) == (1 if kind == "note" else 0) or not content
+    assert len(list(settings.store_folder.glob("rooms/*/files/*/*"))) == (len(content) > SMALL)
+
+
 def _putting(pipe: Connection, settings: Settings, name: str, n: int) -> None:
     store = make_store(settings)
     try:
