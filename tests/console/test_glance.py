@@ -83,7 +83,19 @@ def test_what_waits_for_a_person_is_told_the_most_pressing_first(settings: Setti
 
 def test_an_alert_of_yesterday_wakes_nobody(settings: Settings) -> None:
     Ledger(settings).append(Entry("rooms", "alert", "the watch", "A day was missed."))
-    assert waiting(told(settings), None, NOW + timedelta(hours=25)) == []
+    assert waiting(told(settings), None, now=NOW + timedelta(hours=25)) == []
+
+
+@pytest.mark.parametrize(
+    ("cases", "words", "tone"),
+    [
+        ((1, 0), "1 case waits to be ruled on", "warn"),
+        ((1200, 3), "1,200 cases wait to be ruled on, 3 of them past the deadline", "bad"),
+    ],
+)
+def test_cases_that_wait_lead_to_their_queue(settings: Settings, cases: tuple[int, int], words: str, tone: str) -> None:
+    (found,) = waiting(told(settings), Aliases({}, 0.0), cases)
+    assert (found.words, found.tone, found.link) == (words, tone, "/console/rooms/queue")
 
 
 def test_scores_are_the_metrics_of_each_versions_own_model(history: Settings) -> None:

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from headgate.access.rate import Rate, neighbourhood, retry_after
 from headgate.access.tokens import Caller, Keys, loopback
 from headgate.api.endpoints import Endpoint
-from headgate.api.problems import Problem
+from headgate.api.problems import Problem, gone
+from headgate.privacy.references import BeingForgotten, Gone
 from headgate.telemetry import REQUEST_ID
 
 _SANE_ID = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
@@ -127,6 +128,8 @@ async def _answer(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
         response = await endpoint.endpoint(Request(scope, receive, send))
     except Problem as problem:
         response = problem.response
+    except (Gone, BeingForgotten) as error:
+        response = gone(error).response
     except ClientDisconnect:
         response = Response(status_code=400)  # nobody is there to read it
     await response(scope, receive, send)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from headgate.privacy.references import BeingForgotten, Gone
 from headgate.telemetry import REQUEST_ID
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ KINDS = {
     "too-many": "More requests than one caller may send; try again after `Retry-After` seconds.",
     "conflict": "Somebody, or time, was there before: nothing was changed, and `detail` says who and what.",
     "not-found": "There is no such path.",
+    "gone": "It was here, and was forgotten, or its time is over; `detail` says what and since when.",
     "method": "The path does not know this method; `Allow` lists those that it knows.",
     "not-ready": "No version is loaded yet that could answer; try again after `Retry-After` seconds.",
     "fault": "A fault of the server, which has logged it.",
@@ -85,6 +87,13 @@ def not_ready(detail: str) -> Problem:
     return Problem(503, "not-ready", detail, headers={"Retry-After": "5"})
 
 
+def gone(error: Gone | BeingForgotten) -> Problem:
+    """What the store does not give any more, or does not take at this moment."""
+    if isinstance(error, Gone):
+        return Problem(410, "gone", str(error))
+    return Problem(503, "busy", str(error), headers={"Retry-After": "5"})
+
+
 def undecodable(error: Exception) -> Problem:
     """What is wrong with a body that msgspec refused."""
     if not isinstance(error, msgspec.ValidationError):
@@ -110,6 +119,12 @@ def on_problem(request: Request, error: Exception) -> Response:
     """Answer a `Problem`."""
     assert isinstance(error, Problem)
     return error.response
+
+
+def on_gone(request: Request, error: Exception) -> Response:
+    """Answer that bytes were forgotten, or are at this moment."""
+    assert isinstance(error, Gone | BeingForgotten)
+    return gone(error).response
 
 
 def on_http_error(request: Request, error: Exception) -> Response:

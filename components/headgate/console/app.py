@@ -31,9 +31,11 @@ from headgate.console.page import (
 )
 from headgate.contract.host import Host
 from headgate.decisions.pace import Pace, Paces
+from headgate.decisions.reviews import queue as review_queue
 from headgate.domain import Domain
 from headgate.errors import DataRefused, HeadgateError, UsageError
 from headgate.registry.aliases import Aliases
+from headgate.settings import Settings
 
 #: The one style that Plotly writes into an element, to see how images are drawn; of another one browsers complain.
 PLOTLY = "sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o="
@@ -165,17 +167,19 @@ class _Look:
 
         async def handler(request: Request) -> Response:
             settings, names = self._host.settings, [domain.name for domain in self._domains]
-            told, paces, registry, scores, links = await asyncio.gather(
+            told, paces, cases, registry, scores, links = await asyncio.gather(
                 aside(request, state.told, settings, names),
                 aside(request, lambda: [self._paces.of(domain) for domain in self._domains]),
+                _or_words(ask(request, lambda: [_cases(settings, domain) for domain in self._domains])),
                 _or_words(ask(request, state.posts, settings)),
                 _or_words(ask(request, lambda: [self._scores.of(domain) for domain in self._domains])),
                 _or_words(ask(request, state.links, settings)),
             )
             known, away = registry
             measured = scores[0] or [[] for _ in self._domains]
+            queues = cases[0] or [(0, 0) for _ in self._domains]
             seen = [
-                self._seen(domain, told[n], (known or {}).get(domain.name), measured[n], paces[n])
+                self._seen(domain, told[n], (known or {}).get(domain.name), measured[n], paces[n], queues[n])
                 for n, domain in enumerate(self._domains)
             ]
             return render(request, template, domains=seen, away=away, links=links[0] or state.NOWHERE, every=EVERY)
@@ -183,7 +187,13 @@ class _Look:
         return handler
 
     def _seen(
-        self, domain: Domain, told: state.Told, known: Aliases | None, scores: Sequence[glance.Score], pace: Pace | None
+        self,
+        domain: Domain,
+        told: state.Told,
+        known: Aliases | None,
+        scores: Sequence[glance.Score],
+        pace: Pace | None,
+        cases: tuple[int, int],
     ) -> Seen:
         champion = known.of("champion") if known else told.ledger_state.champion
         return Seen(
@@ -193,8 +203,13 @@ class _Look:
             _serving(self._host, domain.name),
             glance.figure(domain, scores, champion),
             glance.rate(domain, pace) if pace else None,
-            glance.waiting(told, known),
+            glance.waiting(told, known, cases),
         )
+
+
+def _cases(settings: Settings, domain: Domain) -> tuple[int, int]:
+    """How many cases of `domain` wait for people, and how many of them are late."""
+    return review_queue.waiting(settings, domain.name) if domain.reviews else (0, 0)
 
 
 async def _kit(request: Request) -> Response:

@@ -167,12 +167,19 @@ def _percent(share: float) -> str:
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
-def waiting(told: Told, known: Aliases | None, now: datetime | None = None) -> list[Waiting]:
-    """What waits for a person in a domain: most pressing first."""
+def waiting(
+    told: Told, known: Aliases | None, cases: tuple[int, int] = (0, 0), now: datetime | None = None
+) -> list[Waiting]:
+    """What waits for a person in a domain, most pressing first; `cases` of its queue, and how many of them are late."""
     found = []
     for entry in told.alerts:
         if (now or datetime.now(UTC)) - datetime.fromisoformat(entry.at) < LATELY:
             found.append(Waiting(f"Alert, {moment(entry.at)}: {entry.why}", "bad"))
+    number, late = cases
+    if number:
+        words = f"{number:,} case{'s wait' if number > 1 else ' waits'} to be ruled on"
+        words += f", {late:,} of them past the deadline" if late else ""
+        found.append(Waiting(words, "bad" if late else "warn", f"{PREFIX}/{told.name}/queue"))
     challenger = known.of(versions.CHALLENGER) if known else None
     if challenger is not None:
         found.append(_challenger(told, challenger))

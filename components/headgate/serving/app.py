@@ -21,7 +21,7 @@ from headgate.api import docs, openapi
 from headgate.api.endpoints import Endpoint, Operation, json
 from headgate.api.events import Streams
 from headgate.api.guard import Guard, admission
-from headgate.api.problems import Problem, not_ready, on_fault, on_http_error, on_problem
+from headgate.api.problems import Problem, not_ready, on_fault, on_gone, on_http_error, on_problem
 from headgate.api.upload_files import Uploads
 from headgate.console import app as console
 from headgate.console import guard
@@ -32,6 +32,7 @@ from headgate.contract.slots import Slots
 from headgate.decisions.compaction import Folder
 from headgate.decisions.recorder import Segments
 from headgate.domain import Domain, known_scopes
+from headgate.privacy.references import BeingForgotten, Gone
 from headgate.serving import metrics
 from headgate.serving.companions import CompanionFollower
 from headgate.serving.follower import Follower
@@ -133,6 +134,8 @@ def build(domains: Sequence[Domain], settings: Settings) -> Starlette:
         ],
         exception_handlers={
             Problem: on_problem,
+            Gone: on_gone,
+            BeingForgotten: on_gone,
             HTTPException: on_http_error,
             ClientDisconnect: lambda request, error: Response(status_code=400),  # nobody is there to read it
             Exception: on_fault,
