@@ -25,9 +25,9 @@ from tests.toy_reviews import RULED, room_case  # noqa: E402
 from headgate import settings as settings_module  # noqa: E402
 from headgate.decisions.reading import effective, parts, read_part  # noqa: E402
 from headgate.decisions.reviews import queue  # noqa: E402
+from headgate.decisions.reviews.answers import Answer, rule, undo  # noqa: E402
 from headgate.decisions.reviews.cases import open_case, open_cases  # noqa: E402
 from headgate.decisions.reviews.claims import Reader, claim  # noqa: E402
-from headgate.decisions.reviews.rulings import Answer, rule, undo  # noqa: E402
 from headgate.decisions.rulings import rule as rule_by_hand  # noqa: E402
 from headgate.settings import Settings  # noqa: E402
 

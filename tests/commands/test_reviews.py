@@ -6,9 +6,9 @@ import sqlite3
 import pytest
 
 from headgate.commands.reviews import reviews
+from headgate.decisions.reviews.answers import Answer, rule
 from headgate.decisions.reviews.cases import open_cases
 from headgate.decisions.reviews.claims import Reader, claim
-from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.errors import HeadgateError
 from headgate.settings import Settings
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from headgate.decisions.reviews import queue, trail
+from headgate.decisions.reviews.answers import Answer, rule
 from headgate.decisions.reviews.cases import open_cases
 from headgate.decisions.reviews.claims import Reader, claim
-from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.decisions.reviews.verify import verify
 from headgate.errors import HeadgateError, UsageError
 from headgate.operations.backup import make_backup

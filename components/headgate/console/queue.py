@@ -17,9 +17,9 @@ from headgate.console.guard import Refused, form
 from headgate.console.page import Page, aside, ask, caller, render
 from headgate.contract.host import Host
 from headgate.contract.reviews import alternatives
-from headgate.decisions.reviews import claims, queue, rulings
+from headgate.decisions.reviews import answers, claims, queue
+from headgate.decisions.reviews.answers import Answer
 from headgate.decisions.reviews.claims import Claimed, Conflict, NotAllowed, Reader, reader_of, refuse_stranger
-from headgate.decisions.reviews.rulings import Answer
 from headgate.domain import Domain
 from headgate.errors import HeadgateError, UsageError
 
@@ -91,7 +91,7 @@ class _Queue:
         """A ruling: what it was, and until when it can be taken back."""
         reader, told = self._reader(request), await form(request)
         answer = Answer(told.get("outcome", ""), told.get("client", ""), given(self._fields, told), told.get("why", ""))
-        made = await self._do(request, rulings.rule, reader, told.get("case", ""), _number(told, "claim"), answer)
+        made = await self._do(request, answers.rule, reader, told.get("case", ""), _number(told, "claim"), answer)
         words = self._domain.decides.told(made.outcome)
         until = made.at + self._reviews.undo_seconds
         return JSONResponse({"ruling": made.seq, "words": words, "until": until, "now": _now()})
@@ -99,7 +99,7 @@ class _Queue:
     async def undo(self, request: Request) -> Response:
         """The card of a ruling that was taken back."""
         reader, told = self._reader(request), await form(request)
-        return await self._card(request, await self._do(request, rulings.undo, reader, _number(told, "ruling")))
+        return await self._card(request, await self._do(request, answers.undo, reader, _number(told, "ruling")))
 
     def _reader(self, request: Request) -> Reader:
         reader = reader_of(caller(request))

@@ -11,7 +11,7 @@ Role = Literal["champion", "canary", "default"]
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every domain logs of a decision (`reading.COMMON`); its own columns follow in a subclass."""
+    """What every domain logs of a decision (`COMMON`); its own columns follow in a subclass."""
 
     decision_id: str
     decided_at: int  # µs since 1970

@@ -1,8 +1,8 @@
 """What people ruled on decisions, by the queue or by hand: it holds whatever is replayed.
 
 Rulings lie in the database of reviews, indexed by decision, so that a reader of a part of the log asks for that part's
-alone. Before there was one, each call of `rule` wrote a file below `corrections/DOMAIN/rulings`: whoever looks next
-brings those in.
+alone: `reading.effective` lets them hold above every correction. Before there was a database, each call of `rule` wrote
+a file below `corrections/DOMAIN/rulings`: whoever looks next brings those in.
 """
 
 import json

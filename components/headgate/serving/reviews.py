@@ -14,9 +14,9 @@ from starlette.responses import Response
 from headgate.api.endpoints import Endpoint, Operation, json, read
 from headgate.api.problems import Problem, not_ready
 from headgate.contract.host import Host
-from headgate.decisions.reviews import claims, queue, rulings
+from headgate.decisions.reviews import answers, claims, queue
+from headgate.decisions.reviews.answers import LONGEST, LONGEST_KEY, Answer
 from headgate.decisions.reviews.claims import Claimed, Conflict, NotAllowed, Reader, reader_of, refuse_stranger
-from headgate.decisions.reviews.rulings import LONGEST, LONGEST_KEY, Answer
 from headgate.domain import Domain
 from headgate.errors import HeadgateError, UsageError
 from headgate.serving import metrics
@@ -169,14 +169,14 @@ def review_endpoints(domain: Domain, host: Host) -> list[Endpoint]:
 
     def rule(reader: Reader, told: Ruling) -> Ruled:
         answer = Answer(told.outcome, told.client, told.labels, told.why)
-        made = rulings.rule(settings, domain, reader, told.case, told.claim, answer)
+        made = answers.rule(settings, domain, reader, told.case, told.claim, answer)
         return Ruled(made.seq, made.key, made.outcome, dict(made.labels), made.who)
 
     def undo(reader: Reader, told: Undo) -> ClaimedCase:
-        return _claimed(rulings.undo(settings, domain, reader, told.ruling))
+        return _claimed(answers.undo(settings, domain, reader, told.ruling))
 
     def appeal(reader: Reader, told: Appeal) -> Appealed:
-        return Appealed(rulings.appeal(settings, domain, reader.who, told.case, told.why, told.client))
+        return Appealed(answers.appeal(settings, domain, reader.who, told.case, told.why, told.client))
 
     return [
         Endpoint("GET", base, waiting, _WAITING),

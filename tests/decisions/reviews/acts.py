@@ -3,9 +3,9 @@
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from headgate.decisions.reviews.answers import Answer, appeal, rule, undo
 from headgate.decisions.reviews.cases import expire, open_cases
 from headgate.decisions.reviews.claims import Conflict, Reader, claim
-from headgate.decisions.reviews.rulings import Answer, appeal, rule, undo
 from headgate.decisions.reviews.state import Ruled
 from headgate.decisions.rulings import rule as rule_by_hand
 from headgate.domain import Domain

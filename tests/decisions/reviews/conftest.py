@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from headgate.decisions.reviews import trail
+from headgate.decisions.reviews.answers import Answer, rule
 from headgate.decisions.reviews.claims import Claimed, Reader, claim
-from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.decisions.reviews.state import Ruled
 from headgate.domain import Domain
 from headgate.settings import Settings

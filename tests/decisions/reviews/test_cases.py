@@ -6,10 +6,10 @@ import pytest
 
 from headgate.contract.reviews import ESCALATE, LEAVE
 from headgate.decisions.reviews import queue, trail
+from headgate.decisions.reviews.answers import Answer, rule
 from headgate.decisions.reviews.cases import audit, expire, open_case, open_cases
 from headgate.decisions.reviews.claims import claim
 from headgate.decisions.reviews.labels import labels
-from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.decisions.reviews.sampling import drawn
 from headgate.decisions.reviews.verify import verify
 from headgate.decisions.rulings import held

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from headgate.decisions.reviews import queue
+from headgate.decisions.reviews.answers import Answer, rule
 from headgate.decisions.reviews.cases import open_case, open_cases
 from headgate.decisions.reviews.claims import Conflict, NotAllowed, Reader, Taken, claim, release, renew
-from headgate.decisions.reviews.rulings import Answer, rule
 from headgate.errors import UsageError
 from headgate.settings import Settings
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import msgspec
 import polars as pl
 
+from headgate.decisions.reviews.answers import appeal, undo
 from headgate.decisions.reviews.cases import open_case
 from headgate.decisions.reviews.labels import columns, labels, own_columns
-from headgate.decisions.reviews.rulings import appeal, undo
 from headgate.settings import Settings
 
 from ...toy_reviews import RULED, room_case, ruled

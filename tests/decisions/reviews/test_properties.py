@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from headgate import settings as settings_module
 from headgate.contract.reviews import ESCALATE, LEAVE
 from headgate.decisions import rulings as holding
-from headgate.decisions.reviews import cases, claims, queue, rulings, trail
+from headgate.decisions.reviews import answers, cases, claims, queue, trail
+from headgate.decisions.reviews.answers import Answer
 from headgate.decisions.reviews.claims import Reader
-from headgate.decisions.reviews.rulings import Answer
 from headgate.decisions.reviews.sampling import drawn
 from headgate.decisions.reviews.verify import verify
 from headgate.errors import HeadgateError
@@ -198,10 +198,10 @@ class Reviews(RuleBasedStateMachine):
         answer, token, reading = Answer(outcome, f"c-{self.clients}"), case.token, case.awaits
         if case.holder != who or token < 0:
             with pytest.raises(HeadgateError):
-                rulings.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer)
+                answers.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer)
             return
-        made = rulings.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer)
-        assert rulings.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer) == made
+        made = answers.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer)
+        assert answers.rule(self.here, DOMAIN, PEOPLE[who], case.key, token, answer) == made
         assert made.reading == reading
         first, then = case.stands("first"), ""
         if reading == "first" and drawn("rooms", "second", case.key, 0.6):
@@ -223,9 +223,9 @@ class Reviews(RuleBasedStateMachine):
             return
         if not may:
             with pytest.raises(HeadgateError):
-                rulings.undo(self.here, DOMAIN, PEOPLE[who], one.seq)
+                answers.undo(self.here, DOMAIN, PEOPLE[who], one.seq)
             return
-        back = rulings.undo(self.here, DOMAIN, PEOPLE[who], one.seq)
+        back = answers.undo(self.here, DOMAIN, PEOPLE[who], one.seq)
         one.undone = True
         case.moves(one.reading, self.at)
         self.got(who, back)
@@ -237,9 +237,9 @@ class Reviews(RuleBasedStateMachine):
         case = data.draw(st.sampled_from(could or list(self.cases.values())))
         if case.holds is None or case.appealed:
             with pytest.raises(HeadgateError):
-                rulings.appeal(self.here, DOMAIN, "guest", case.key, "no", f"again-{self.at}-{self.clients}-x")
+                answers.appeal(self.here, DOMAIN, "guest", case.key, "no", f"again-{self.at}-{self.clients}-x")
             return
-        assert rulings.appeal(self.here, DOMAIN, "guest", case.key, "no", f"a-{case.key}")
+        assert answers.appeal(self.here, DOMAIN, "guest", case.key, "no", f"a-{case.key}")
         case.appealed = True
         case.moves("appeal", self.at)
 

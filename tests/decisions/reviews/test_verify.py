@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from headgate.decisions.reviews import trail
+from headgate.decisions.reviews.answers import undo
 from headgate.decisions.reviews.cases import open_case
-from headgate.decisions.reviews.rulings import undo
 from headgate.decisions.reviews.verify import verify
 from headgate.errors import HeadgateError
 from headgate.settings import Settings

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.domains.adclicks.features import windows
-from headgate.domains.adclicks.features.kernel import COLUMNS, FEATURES, features, in_order_of_arrival, ip_key
+from headgate.domains.adclicks.features.addresses import ip_key
+from headgate.domains.adclicks.features.kernel import COLUMNS, FEATURES, features, in_order_of_arrival
 from headgate.domains.adclicks.features.windows import HISTORY, LATENESS
 
 from ....shared import TALKINGDATA, needs

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from headgate.domains.adclicks.data import raw
 from headgate.domains.adclicks.data.schema import CLICKS
+from headgate.domains.adclicks.features.addresses import ip_keys
 from headgate.domains.adclicks.features.kernel import (
     FEATURES,
     IP_FEATURES,
     USER_FEATURES,
     features,
     in_order_of_arrival,
-    ip_keys,
     ip_part,
     user_part,
 )

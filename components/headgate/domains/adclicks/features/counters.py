@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from headgate.domains.adclicks.features.addresses import ip_key
 from headgate.domains.adclicks.features.click import Click, micros
-from headgate.domains.adclicks.features.kernel import FEATURES, MINUTE_OF_DAY, WEEKDAY, ip_key, local_minute
+from headgate.domains.adclicks.features.kernel import FEATURES, MINUTE_OF_DAY, WEEKDAY, local_minute
 from headgate.domains.adclicks.features.windows import DAY, HISTORY, LATENESS, SECOND, WINDOWS
 
 #: A first click is this long after the one before it, in µs.

@@ -4,7 +4,6 @@ The vector holds plain counts and ratios. What a model does with them (logarithm
 online store answers the same vector to the last digit. See `windows` for what the counters mean.
 """
 
-import ipaddress
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from headgate.domains.adclicks.features.addresses import ip_keys
 from headgate.domains.adclicks.features.windows import (
     DAY,
     HOUR,
@@ -67,19 +67,6 @@ Minutes = TypeVar("Minutes", int, Ints)
 def local_minute(event_us: Minutes, offset_min: Minutes) -> Minutes:
     """Minutes since Monday 00:00 of week zero, on the clicker's clock; ``% 10_080`` is the minute of the week."""
     return event_us // 60_000_000 + offset_min + 3 * 1440  # 1970-01-01 was a Thursday
-
-
-def ip_key(ip: str) -> str:
-    """The entity an address counts for: IPv4 as it is, IPv6 by its /64, anything else as an opaque token."""
-    if ":" not in ip:
-        return ip
-    try:
-        address = ipaddress.IPv6Address(ip)
-    except ValueError:
-        return ip
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(address) >> 64 << 64)) + "/64"
 
 
 Clicks = TypeVar("Clicks", pl.DataFrame, pl.LazyFrame)
@@ -173,12 +160,3 @@ def _columns(line: Timeline, values: Mapping[str, NDArray], names: Sequence[str]
 def _codes(values: pl.Series) -> Ints:
     """Codes [n] from 0 for the distinct values of a column, in no particular order."""
     return values.cast(pl.Enum(values.unique())).to_physical().cast(pl.Int64).to_numpy()
-
-
-def ip_keys(ips: pl.Series) -> pl.Series:
-    """`ip_key` of a column, worked out once for each distinct IPv6 address."""
-    v6 = ips.filter(ips.str.contains(":", literal=True)).unique()
-    if not len(v6):
-        return ips
-    keys = pl.Series([ip_key(ip) for ip in v6], dtype=pl.String)
-    return ips.replace_strict(v6, keys, default=ips)

@@ -25,6 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from headgate.domains.adclicks.data import raw
+from headgate.domains.adclicks.features.addresses import ip_keys
 from headgate.domains.adclicks.features.kernel import (
     COLUMNS,
     FEATURES,
@@ -33,7 +34,6 @@ from headgate.domains.adclicks.features.kernel import (
     USER_FEATURES,
     Arrivals,
     arrivals,
-    ip_keys,
     ip_part,
     own_part,
     user_part,

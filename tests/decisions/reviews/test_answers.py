@@ -3,9 +3,9 @@
 import pytest
 
 from headgate.decisions.reviews import queue, trail
+from headgate.decisions.reviews.answers import Answer, appeal, rule, undo
 from headgate.decisions.reviews.cases import open_case
 from headgate.decisions.reviews.claims import Conflict, NotAllowed, Reader, claim
-from headgate.decisions.reviews.rulings import Answer, appeal, rule, undo
 from headgate.decisions.reviews.verify import verify
 from headgate.decisions.rulings import held
 from headgate.errors import UsageError
