@@ -1,6 +1,6 @@
 """Independent fits side by side: in threads, as tasks of a Prefect flow, or on a Dask cluster, to the same bytes.
 
-A stage calls `side_by_side` and does not know where it runs. As a plain function (a DVC stage, a test) it gets threads.
+A stage calls `map_parallel` and does not know where it runs. As a plain function (a DVC stage, a test) it gets threads.
 In a flow the fits go to the flow's task runner: threads of this process, or the workers of a cluster where
 HEADGATE_DASK says so. Nothing else does: the flow's own tasks are called and not submitted, so they stay in this
 process, beside their folders and locks.

@@ -6,33 +6,28 @@ The ledger is such a chain, and so is the trail of every domain's reviews.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Any, cast
 
 #: The hash before the first row.
 GENESIS = "0" * 64
 
 
-class Link(Protocol):
-    """A row of a chain; its rows are numbered from 1."""
+class Link:
+    """A row of a chain, a dataclass that has these fields among others; rows are numbered from 1."""
 
-    @property
-    def seq(self) -> int:
-        """Its number."""
-        ...
-
-    @property
-    def prev_hash(self) -> str:
-        """The hash of the row before."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """Its own hash, as it was written."""
-        ...
+    seq: int
+    prev_hash: str
+    hash: str  # as it was written
 
     def digest(self) -> str:
-        """Its own hash, as it should be."""
-        ...
+        """Its hash, as it should be: the SHA-256 of everything but the hash itself."""
+        return digest(asdict(cast(Any, self)) | {"hash": ""})
+
+    @property
+    def anchor(self) -> str:
+        """What can be kept elsewhere, to show later that this row was there."""
+        return f"{self.seq}:{self.hash}"
 
 
 def digest(told: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType, get_args
 from uuid import uuid4
 
 from headgate.errors import HeadgateError
-from headgate.registry.chain import GENESIS, digest, first_broken, storable
+from headgate.registry.chain import GENESIS, Link, first_broken, storable
 from headgate.registry.tables import engine, now, tables
 from headgate.settings import Settings
 
@@ -62,7 +62,7 @@ class Busy(HeadgateError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Link):
     """One line of the ledger. `seq`, `at`, `prev_hash` and `hash` are set as it is appended."""
 
     domain: str
@@ -80,15 +80,6 @@ class Entry:
     at: str = ""  # UTC, ISO 8601
     prev_hash: str = ""
     hash: str = ""
-
-    def digest(self) -> str:
-        """The SHA-256 of everything but the hash itself."""
-        return digest(asdict(replace(self, hash="")))
-
-    @property
-    def anchor(self) -> str:
-        """What is written elsewhere, to show later that this entry was there."""
-        return f"{self.seq}:{self.hash}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from headgate.decisions.reviews.tables import database, tables, unreachable
 from headgate.errors import HeadgateError
-from headgate.registry.chain import GENESIS, digest, storable
+from headgate.registry.chain import GENESIS, Link, storable
 from headgate.registry.tables import READS
 from headgate.registry.tables import now as now
 from headgate.settings import Settings
@@ -31,7 +31,7 @@ What = Literal[
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(Link):
     """One thing that happened. `prev_hash` and `hash` are set as it is appended."""
 
     domain: str
@@ -43,15 +43,6 @@ class Event:
     details: Mapping[str, Any] = field(default_factory=dict)
     prev_hash: str = ""
     hash: str = ""
-
-    def digest(self) -> str:
-        """The SHA-256 of everything but the hash itself."""
-        return digest(asdict(replace(self, hash="")))
-
-    @property
-    def anchor(self) -> str:
-        """What can be kept elsewhere, to show later that this event was there."""
-        return f"{self.seq}:{self.hash}"
 
 
 @dataclass
