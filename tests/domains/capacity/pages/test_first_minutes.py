@@ -27,6 +27,7 @@ from headgate.settings import Settings
 from ....console.browsers import SIZES, Visit, chromium, served
 from ....serving import real
 from .conftest import CAPACITY, HOME, SALE, WINDOW
+from .dragging import drag_two_days
 
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
 
@@ -68,18 +69,6 @@ def visit(request: pytest.FixtureRequest, first: Settings, forecaster: Forecaste
         assert not visitor.wrong, "\n".join(visitor.wrong)
 
 
-def drag_two_days(visit: Visit) -> None:
-    page = visit.page
-    box = page.locator(f".bar[data-event='{SALE}'] .body").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    day = page.locator(".bars").bounding_box()["width"] / 7
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + day, y, steps=4)
-    page.mouse.move(x + 2 * day, y, steps=4)
-    page.mouse.up()
-
-
 def stale(visit: Visit) -> int:
     visit.to("/console/capacity/orders")
     visit.drawn()
@@ -103,7 +92,7 @@ def test_a_sale_is_dragged_and_saved_and_all_pages_follow(visit: Visit, first: S
     assert stale(visit) == 0
     visit.to(f"/console/capacity/forecast?{urlencode(WINDOW)}")
     visit.drawn()
-    drag_two_days(visit)
+    drag_two_days(visit.page, SALE)
     page.locator("#outcome thead").get_by_text("supposed").wait_for()
     page.get_by_label("Reason").fill("The supplier is late.")
     page.get_by_role("button", name="Save to the calendar").click()

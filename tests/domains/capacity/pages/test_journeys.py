@@ -19,6 +19,7 @@ from headgate.settings import Settings
 from ....console.browsers import SIZES, Visit, chromium, served
 from ....serving import real
 from .conftest import CAPACITY, HOME, SALE, WINDOW
+from .dragging import drag_two_days
 
 FORECAST = f"/console/capacity/forecast?{urlencode(WINDOW)}"
 
@@ -60,15 +61,7 @@ def test_a_planner_moves_a_sale_and_saves_it(visit: Visit, history: Settings) ->
     visit.drawn()
     assert "as planned" not in page.locator("#outcome thead").inner_text()
     visit.picture("forecast")
-    bar = page.locator(f".bar[data-event='{SALE}'] .body")
-    box = bar.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    day = page.locator(".bars").bounding_box()["width"] / 7
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + day, y, steps=4)
-    page.mouse.move(x + 2 * day, y, steps=4)
-    page.mouse.up()
+    drag_two_days(page, SALE)
     page.locator("#outcome thead").get_by_text("supposed").wait_for()
     assert page.locator("[name=start]").input_value() == "2026-02-23T00:00"
     assert page.locator("[name=end]").input_value() == "2026-02-24T00:00"
